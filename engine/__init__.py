@@ -1,0 +1,1 @@
+"""The second floor: everything that waits (``runtime``), and the decisions it waits for (``control``)."""
