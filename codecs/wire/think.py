@@ -1,0 +1,62 @@
+"""Reasoning inside the text: ``<think>...</think>`` at the start of an answer, as open models write it.
+
+Servers that do not parse it hand it on as content. A :class:`ThinkSplitter` takes the pieces of one answer and says of each run
+whether it is reasoning. A tag may come in any number of pieces; what could still become a tag is held back.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ThinkSplitter"]
+
+_OPEN = "<think>"
+_CLOSE = "</think>"
+
+
+class ThinkSplitter:
+    """Splits one answer. A ``<think>`` counts only at the very start (white space may stand before it), once.
+
+    Tags are removed, everything else is kept as it came, the line breaks after ``</think>`` included.
+    """
+
+    __slots__ = ("_held", "_state")
+
+    def __init__(self) -> None:
+        self._state: str = "start"
+        self._held: str = ""
+
+    def split(self, text: str) -> list[tuple[bool, str]]:
+        """The runs that are certain now: (is it reasoning, its text). No run is empty."""
+        if self._state == "text":
+            return [(False, text)] if text else []
+        text = self._held + text
+        self._held = ""
+        if self._state == "start":
+            bare = text.lstrip()
+            if len(bare) < len(_OPEN) and _OPEN.startswith(bare):
+                self._held = text
+                return []
+            if not bare.startswith(_OPEN):
+                self._state = "text"
+                return [(False, text)]
+            self._state = "thinking"
+            text = bare[len(_OPEN) :]
+        inside, close, after = text.partition(_CLOSE)
+        if close:
+            self._state = "text"
+            return [run for run in ((True, inside), (False, after)) if run[1]]
+        keep = _tail_that_may_close(text)
+        self._held = text[len(text) - keep :]
+        sure = text[: len(text) - keep]
+        return [(True, sure)] if sure else []
+
+    def flush(self) -> list[tuple[bool, str]]:
+        """The answer has ended: what was held back was no tag after all."""
+        held, self._held = self._held, ""
+        return [(self._state == "thinking", held)] if held else []
+
+
+def _tail_that_may_close(text: str) -> int:
+    for length in range(min(len(text), len(_CLOSE) - 1), 0, -1):
+        if _CLOSE.startswith(text[-length:]):
+            return length
+    return 0
