@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -36,7 +36,15 @@ from ..vocabulary import (
     ServerError,
     UnsupportedError,
 )
-from .shared import error_type_of_status, is_context_overflow, masked, request_id, retry_after
+from .shared import (
+    as_list,
+    as_object,
+    error_type_of_status,
+    is_context_overflow,
+    masked,
+    request_id,
+    retry_after,
+)
 
 __all__ = ["error_from_payload", "error_from_response"]
 
@@ -240,12 +248,12 @@ class _Facts:
     __slots__ = ("code", "message", "number", "param", "reasons", "request_id", "words")
 
     def __init__(self, payload: Any) -> None:
-        outer = _object(payload[0] if isinstance(payload, list) and payload else payload)
+        outer = as_object(payload[0] if isinstance(payload, list) and payload else payload)
         error = outer.get("error")
-        inner = _object(error) or _object(outer.get("detail")) or outer
+        inner = as_object(error) or as_object(outer.get("detail")) or outer
         if isinstance(inner.get("error"), dict):  # {"detail": {"error": {...}}}
-            inner = _object(inner["error"])
-        metadata = _object(inner.get("metadata"))
+            inner = as_object(inner["error"])
+        metadata = as_object(inner.get("metadata"))
         named = [
             inner.get("code"),
             metadata.get("error_type"),
@@ -265,7 +273,7 @@ class _Facts:
         self.reasons = (
             metadata.get("reasons")
             or metadata.get("flagged_input")
-            or _object(inner.get("innererror")).get("content_filter_result")
+            or as_object(inner.get("innererror")).get("content_filter_result")
         )
         self.request_id = outer["request_id"] if isinstance(outer.get("request_id"), str) else None
         said = (
@@ -329,15 +337,6 @@ def _described(status: int | None, text: str) -> str:
     )
 
 
-def _object(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _items(value: Any) -> list[Any]:
-    items: list[Any] = value if isinstance(value, list) else []
-    return items
-
-
 def _number(word: Any) -> int | None:
     """A code that is an HTTP status (OpenRouter, Azure as a string, Google)."""
     if isinstance(word, str) and word.isascii() and word.isdigit() and len(word) == 3:
@@ -350,9 +349,9 @@ def _detail(detail: Any) -> Any:
     if not isinstance(detail, list):
         return detail
     lines: list[str] = []
-    for entry in _items(detail):
-        item = _object(entry)
-        place = ".".join(str(step) for step in _items(item.get("loc")))
+    for entry in as_list(detail):
+        item = as_object(entry)
+        place = ".".join(str(step) for step in as_list(item.get("loc")))
         lines.append(f"{place}: {item.get('msg', '')}" if item else str(entry))
     return "; ".join(lines)
 

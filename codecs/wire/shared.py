@@ -9,7 +9,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -29,6 +29,8 @@ from ..vocabulary import (
 )
 
 __all__ = [
+    "as_list",
+    "as_object",
     "data_url",
     "encode_json",
     "error_type_of_status",
@@ -94,6 +96,16 @@ def _without_halves(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_halves(item) for item in value]  # pyright: ignore[reportUnknownVariableType]  # of any kind: JSON
     return value
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """A decoded JSON value as an object; an empty one for anything else."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """A decoded JSON value as a list; an empty one for anything else."""
+    return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]  # of any kind: JSON
 
 
 # Finish reasons ---------------------------------------------------------------------------------------------------------
