@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,8 +23,11 @@ class Prices(msgspec.Struct, frozen=True, gc=False):
 class Model(msgspec.Struct, frozen=True):
     """What is known of a model. A None or empty field is unknown, not "no".
 
-    ``accepts`` and ``rejects`` name request fields (``temperature``, ``tools``, ``reasoning`` ...) that the model is known to take
-    or to answer with an error. ``source`` and ``as_of`` say where the facts come from and of what date they are.
+    ``accepts`` and ``rejects`` name request fields (``temperature``, ``tools``, ``reasoning``, ``images``, ``prefill`` ...) that
+    the model is known to take or to answer with an error; ``rejects_with_reasoning`` those it refuses while it reasons.
+    ``efforts`` are the words it knows for ``reasoning.effort``, ``default_effort`` the one it uses when none is sent.
+    ``dialect`` overrides fields of its provider's wire dialect (how thinking is asked for differs between generations).
+    ``retires`` is the announced day (ISO 8601). ``source`` and ``as_of`` say where the facts come from and of what date they are.
     """
 
     id: str
@@ -37,6 +40,10 @@ class Model(msgspec.Struct, frozen=True):
     prices: Sequence[Prices] = ()
     accepts: Sequence[str] = ()
     rejects: Sequence[str] = ()
+    rejects_with_reasoning: Sequence[str] = ()
+    efforts: Sequence[str] = ()
+    default_effort: str | None = None
+    dialect: Mapping[str, Any] = {}
     retires: str | None = None
     created: int | None = None
     source: str | None = None

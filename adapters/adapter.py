@@ -1,0 +1,209 @@
+"""``Adapter``: one provider, ready to be asked. It joins a row, a wire, a key and what the catalog knows of the models.
+
+Pure: it makes :class:`HttpCall` from requests and reads answers. Who sends the call, and when, is the engine's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from tercet.codecs.processor import StreamProcessor, StreamTransformer
+from tercet.codecs.vocabulary import (
+    ChatRequest,
+    ChatResponse,
+    ConfigurationError,
+    Model,
+    ProviderCapabilities,
+    TercetError,
+    UnsupportedError,
+    Usage,
+)
+from tercet.codecs.wire import Wire, WireRequest
+
+from .auth import Key, auth_headers
+from .call import HttpCall
+from .catalog import Catalog, cost, load_catalog
+from .profile import Profile
+from .url import parse_base_url
+from .wires import make_wire
+
+__all__ = ["Adapter", "Unsupported"]
+
+Unsupported = Literal["drop", "error"]
+
+_USER_AGENT = "tercet/0.1"
+_CLEARED: Mapping[str, Any] = {"tools": (), "images": None}
+
+
+class Adapter:
+    """A provider as the engine sees it. Holds no connection and no state that changes."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        keys: Sequence[Key] = (),
+        base_url: str | None = None,
+        unsupported: Unsupported = "drop",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """``base_url`` replaces the row's. ``headers`` go out with every request of this adapter.
+
+        Raises :class:`ConfigurationError` for a base URL, wire or dialect that cannot work.
+        """
+        if profile.status == "sunset" and base_url is None:
+            raise ConfigurationError(f"{profile.label} has ended. {profile.notice}", provider=profile.id)
+        self.profile = profile
+        self.keys = tuple(keys)
+        self.base_url = (base_url or profile.base_url).rstrip("/")
+        self.origin, self._prefix = parse_base_url(self.base_url)
+        self.unsupported: Unsupported = unsupported
+        self._headers = tuple({"user-agent": _USER_AGENT, **profile.headers, **(headers or {})}.items())
+        self._wires: dict[str, Wire] = {}
+        self._catalog: Catalog | None = None
+        self.wire = make_wire(profile.wire, profile.dialect)
+
+    def __repr__(self) -> str:
+        return f"<Adapter {self.profile.id} at {self.base_url}>"
+
+    @property
+    def id(self) -> str:
+        """The provider's id."""
+        return self.profile.id
+
+    @property
+    def catalog(self) -> Catalog:
+        """What is known of its models; read from disk when first asked for."""
+        if self._catalog is None:
+            self._catalog = load_catalog(self.profile.catalog or self.profile.id)
+        return self._catalog
+
+    # -- asking ---------------------------------------------------------------------------------------------------------
+
+    def chat(self, request: ChatRequest, model: str, *, stream: bool, key: Key | None) -> HttpCall:
+        """The call that asks ``model`` (the provider's own id). Raises :class:`UnsupportedError` before anything is sent."""
+        adapted = self.adapt(request, model)
+        return self.call(self.wire_for(model).chat(adapted, stream=stream), key, request.headers)
+
+    def adapt(self, request: ChatRequest, model: str) -> ChatRequest:
+        """The request with the provider's model id, and without what the model is known not to take.
+
+        With ``unsupported="error"`` such a field is an :class:`UnsupportedError` that names it.
+        """
+        changes: dict[str, Any] = {"model": model}
+        facts = self.catalog.get(model)
+        for field in self._rejected(request, facts):
+            value = getattr(request, field, None)
+            if value is None or value == ():
+                continue
+            if self.unsupported == "error" or field == "tools":  # an answer without the tools would not be what was asked
+                raise UnsupportedError(
+                    f"{self.id}:{model} does not take {field}={value!r}; leave it out, choose another model, "
+                    "or open the manager with unsupported='drop'",
+                    provider=self.id,
+                    model=model,
+                )
+            changes[field] = _CLEARED.get(field)
+        return msgspec.structs.replace(request, **changes)
+
+    def _rejected(self, request: ChatRequest, facts: Model | None) -> Sequence[str]:
+        if facts is None:
+            return self.profile.rejects
+        rejected = [*self.profile.rejects, *facts.rejects]
+        if facts.rejects_with_reasoning:
+            reasoning = request.reasoning
+            effort = (reasoning.effort if reasoning else None) or facts.default_effort or "medium"
+            off = effort == "none" or (reasoning is not None and reasoning.enabled is False)
+            if not off:
+                rejected += facts.rejects_with_reasoning
+        return rejected
+
+    def list_models(self, key: Key | None) -> HttpCall | None:
+        """The call for the provider's list of models, or None if it has none."""
+        asked = self.wire.list_models()
+        return None if asked is None else self.call(asked, key)
+
+    def count_tokens(self, request: ChatRequest, model: str, key: Key | None) -> HttpCall | None:
+        """The call that counts a prompt's tokens, or None where the provider cannot."""
+        asked = self.wire_for(model).count_tokens(self.adapt(request, model))
+        return None if asked is None else self.call(asked, key, request.headers)
+
+    def call(self, asked: WireRequest, key: Key | None, headers: Mapping[str, str] | None = None) -> HttpCall:
+        """A wire's request with host, key and headers. Later headers of one name replace earlier ones."""
+        merged: dict[str, str] = {}
+        if asked.body:
+            merged["content-type"] = "application/json"
+        for name, value in (*self._headers, *asked.headers, *(headers or {}).items(), *auth_headers(key)):
+            merged[name.lower()] = value
+        return HttpCall(asked.method, self.origin, self._prefix + asked.path, tuple(merged.items()), asked.body)
+
+    # -- reading --------------------------------------------------------------------------------------------------------
+
+    def wire_for(self, model: str) -> Wire:
+        """The wire in the dialect of this model: the row's, unless the catalog overrides fields for the model."""
+        facts = self.catalog.get(model)
+        if facts is None or not facts.dialect:
+            return self.wire
+        slot = repr(sorted(facts.dialect.items()))
+        wire = self._wires.get(slot)
+        if wire is None:
+            wire = self._wires[slot] = make_wire(self.profile.wire, {**self.profile.dialect, **facts.dialect})
+        return wire
+
+    def processor(self, model: str, transformers: Sequence[StreamTransformer] = ()) -> StreamProcessor:
+        """A new processor for the bytes of one streamed answer."""
+        wire = self.wire_for(model)
+        return StreamProcessor(wire.decoder(), wire.interpreter(), transformers)
+
+    def response(self, body: bytes, model: str) -> ChatResponse:
+        """A whole answer, with provider, model and cost filled in."""
+        answer = self.wire_for(model).response(body)
+        usage = None if answer.usage is None else self.priced(answer.usage, model)
+        return msgspec.structs.replace(answer, provider=self.id, model=model, usage=usage)
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes, *, model: str | None) -> TercetError:
+        """The error that a failing answer stands for, with provider and model filled in."""
+        return self.wire.error(status, headers, body).at(provider=self.id, model=model)
+
+    def models(self, body: bytes) -> list[Model]:
+        """The provider's own list; what it does not say of a model is filled in from the catalog."""
+        return [self._merged(model) for model in self.wire.models(body)]
+
+    def _merged(self, model: Model) -> Model:
+        known = self.catalog.get(model.id)
+        if known is None:
+            return msgspec.structs.replace(model, provider=self.id)
+        said = {name: value for name in model.__struct_fields__ if (value := getattr(model, name))}
+        return msgspec.structs.replace(known, **{**said, "provider": self.id})
+
+    def token_count(self, body: bytes) -> int:
+        """The answer to ``count_tokens``."""
+        return self.wire.token_count(body)
+
+    def priced(self, usage: Usage, model: str) -> Usage:
+        """``usage`` with its cost: what the provider said it cost, else by the catalog's prices, else unknown."""
+        if usage.cost is not None:
+            return usage
+        facts = self.catalog.get(model)
+        amount = cost(usage, facts.prices) if facts is not None else None
+        return usage if amount is None else msgspec.structs.replace(usage, cost=amount)
+
+    def capabilities(self, model: str | None = None) -> ProviderCapabilities:
+        """What the provider offers; with ``model``, what the catalog knows of that model on top."""
+        offered = self.profile.capabilities
+        facts = self.catalog.get(model) if model else None
+        if facts is None:
+            return offered
+        changes: dict[str, Any] = {
+            "context_window": facts.context_window,
+            "max_output_tokens": facts.max_output_tokens,
+        }
+        for field in ("tools", "images", "reasoning", "prompt_caching", "prefill"):
+            if field in facts.accepts:
+                changes[field] = True
+            elif field in facts.rejects:
+                changes[field] = False
+        return msgspec.structs.replace(offered, **changes)

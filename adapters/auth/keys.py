@@ -1,0 +1,92 @@
+"""Keys: where they come from, how they are kept from being printed, and where they go in a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tercet.codecs.vocabulary import ConfigurationError
+
+from ..profile import AuthStyle, Profile
+
+__all__ = ["Key", "Secret", "auth_headers", "find_keys"]
+
+
+class Secret:
+    """A string that does not print itself. ``reveal`` is the only way to its value."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+class Key:
+    """A key of one provider: its value, how it is sent, and ``source``, the name of where it was found (never the value)."""
+
+    __slots__ = ("secret", "source", "style")
+
+    def __init__(self, value: str, *, style: AuthStyle, source: str) -> None:
+        check_key(value, source)
+        self.secret = Secret(value)
+        self.style = style
+        self.source = source
+
+    def __repr__(self) -> str:
+        return f"<Key from {self.source}>"
+
+
+def find_keys(
+    profile: Profile, given: str | Sequence[str] | None, environ: Mapping[str, str], *, use_environ: bool = True
+) -> tuple[Key, ...]:
+    """The keys of a provider: those ``given``, else the first variable of ``key_env`` that is set and not blank.
+
+    Returns nothing where the provider needs no key. Raises :class:`ConfigurationError` that names the variables looked for.
+    """
+    if given:
+        values = (given,) if isinstance(given, str) else tuple(given)
+        return tuple(Key(value, style=profile.auth, source="argument") for value in values)
+    if use_environ:
+        for name in profile.key_env:
+            value = environ.get(name, "").strip()
+            if value:
+                return (Key(value, style=profile.auth_env.get(name, profile.auth), source=name),)
+    if profile.key_required and profile.auth != "none":
+        looked = f"; looked for {', '.join(profile.key_env)} in the environment" if profile.key_env else ""
+        raise ConfigurationError(
+            f"no key for {profile.label}{looked}. Set one of them, or pass keys={{{profile.id!r}: '...'}}.",
+            provider=profile.id,
+        )
+    return ()
+
+
+def check_key(value: str, source: str) -> None:
+    """Refuse a key that no header can carry. The message tells where the fault is, never what the key is."""
+    if not value:
+        raise ConfigurationError(f"the key from {source} is empty")
+    for position, character in enumerate(value):
+        if not "!" <= character <= "~":
+            raise ConfigurationError(
+                f"the key from {source} has a character no key has, U+{ord(character):04X}, at position {position + 1} "
+                f"of {len(value)}: was it copied with a line end or a typographic quote?"
+            )
+
+
+def auth_headers(key: Key | None) -> tuple[tuple[str, str], ...]:
+    """The header that carries the key; nothing without a key."""
+    if key is None or key.style == "none":
+        return ()
+    value = key.secret.reveal()
+    return (("authorization", f"Bearer {value}"),) if key.style == "bearer" else ((key.style, value),)
