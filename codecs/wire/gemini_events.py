@@ -195,9 +195,9 @@ def made_up_id(number: int) -> str:
     return f"call_{number}"
 
 
-def is_made_up_id(id: str) -> bool:
+def is_made_up_id(call_id: str) -> bool:
     """Whether an id is one of ours. They begin anew in every answer, so they are never sent: Google would see one id twice."""
-    return _MADE_UP.fullmatch(id) is not None
+    return _MADE_UP.fullmatch(call_id) is not None
 
 
 class GeminiInterpreter:
@@ -264,9 +264,7 @@ class GeminiInterpreter:
         if self._finished:
             return
         if answer.error is not None:
-            raise error_from_object(
-                answer.error if isinstance(answer.error, dict) else {"message": str(answer.error)}
-            )
+            raise _error(answer.error, data)
         candidate = answer.candidates[0] if answer.candidates else None
         if candidate is not None and candidate.index:
             candidate = next((one for one in answer.candidates or () if not one.index), None)
