@@ -1,0 +1,145 @@
+"""The HTTP/1.1 client: an :class:`~tercet.adapters.call.HttpCall` goes out, a :class:`Response` comes back as soon as its head is there.
+
+The caller's own task does everything: no pump, no queue, no background task, and no cancel scope but those asked for. What holds at
+every checkpoint: a cancelled ``send`` has closed its connection; a cancelled ``receive`` has lost nothing; ``Response.close`` never waits;
+a connection is used again only when the message on it was whole, both sides agreed to keep it, and nothing else came.
+
+**Free retry.** A kept connection may die just as it is used: the server's FIN crosses our request. If no byte of an answer came on a
+*reused* connection, the request is sent once more on a fresh one, uncharged; ``statistics().free_retries`` counts it. The fresh one's
+failure is final. RFC 9110 section 9.2.2 wants this only for requests that were not acted upon: a server that closes an idle connection has
+not read it, and the other case, a server that dies while it answers the first request after an idle time, costs at worst a second completion.
+
+**Early answers.** A server may answer while a large body is still being sent (413, RFC 9112 section 9.5). Above 64 KiB, which is what the
+sockets' buffers on both sides swallow anyway, sending runs in a second task while this one reads; an answer of 300 or above stops the
+sending, and the connection is closed after it. When sending fails, an answer that is there is still read.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import trio
+
+from tercet.adapters.call import HttpCall, Origin
+from tercet.codecs.vocabulary import DeadlineError
+
+from .http1 import TransportLimits, encode_request, parser_class
+from .network import Connection, Network
+from .pool import IdlePool
+from .response import Response
+
+__all__ = ["Transport", "TransportStatistics"]
+
+
+class TransportStatistics(msgspec.Struct, frozen=True):
+    """Counts of a transport: connections ``open`` now and how many of them are ``idle``; since the start, ``connects``, ``reuses`` and
+    ``free_retries`` (reused connections that turned out dead and were replaced)."""
+
+    open: int
+    idle: int
+    connects: int
+    reuses: int
+    free_retries: int
+
+
+class Transport:
+    """HTTP/1.1 over the connections of ``network``.
+
+    ``keepalive_expiry``: seconds an idle connection is kept (trio's clock). ``max_idle_per_origin``: how many. ``parser``: ``"httptools"``, or
+    ``"h11"``, eight times slower and only good as an oracle. Use one object for all origins, from one trio run.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        parser: Literal["httptools", "h11"] = "httptools",
+        limits: TransportLimits | None = None,
+        keepalive_expiry: float = 30.0,
+        max_idle_per_origin: int = 256,
+    ) -> None:
+        self._network = network
+        self._parser_class = parser_class(parser)
+        self.limits = limits or TransportLimits()
+        self._pool = IdlePool(expiry=keepalive_expiry, max_per_origin=max_idle_per_origin)
+        self._forward_for = getattr(network, "forward_for", None)
+        self._is_open = True
+        self._open = 0
+        self._connects = 0
+        self._reuses = 0
+        self._free_retries = 0
+
+    async def send(
+        self,
+        call: HttpCall,
+        *,
+        connect_timeout: float = 10.0,
+        first_byte_timeout: float | None = None,
+        accept_encoding: str = "identity",
+    ) -> Response:
+        """Send the request and wait for the head of its answer, whatever its status; redirects are answers like any other.
+
+        ``connect_timeout``: seconds for a fresh connection, TLS and proxy included. ``first_byte_timeout``: seconds from then until the
+        head is complete; None leaves that to the caller's own cancel scope, which is cheaper than a second one. ``accept_encoding``:
+        ``"identity"`` for streams; ``"gzip, deflate"`` for bodies that are read whole. Compressed answers are inflated in any case.
+
+        Raises :class:`ConfigurationError` for a call that cannot be written, :class:`ConnectError`, :class:`DeadlineError` with the clock
+        ``connect`` or ``first_content``, :class:`ProtocolError`, and :class:`StreamInterruptedError` when the connection ended without an answer.
+        Cancelled, it closes its connection; a call whose scope is cancelled already sends nothing.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        origin = call.origin
+        forward = (
+            self._forward_for(origin) if self._forward_for is not None and origin.scheme == "http" else None
+        )
+        data = encode_request(call, accept_encoding=accept_encoding, forward=forward)
+        connection, closed = self._pool.take(origin, trio.current_time())
+        self._open -= closed
+        is_reused = connection is not None
+        while True:
+            if connection is None:
+                connection = await self._connect(origin, connect_timeout)
+            parser = self._parser_class(call.method, self.limits)
+            response = Response(origin, connection, parser, self._release, self.limits, reused=is_reused)
+            try:
+                failure = await response.exchange(data, first_byte_timeout)
+            except BaseException:
+                response.close()
+                raise
+            if failure is None:
+                self._reuses += is_reused
+                return response
+            response.close()
+            if not (is_reused and response.is_unanswered):
+                raise failure
+            self._free_retries += 1
+            connection, is_reused = None, False
+
+    def close(self) -> None:
+        """Close the idle connections, and keep none from now on. Answers under way go on. May be called twice; never waits."""
+        self._is_open = False
+        self._open -= self._pool.close()
+
+    def statistics(self) -> TransportStatistics:
+        """The counts now."""
+        return TransportStatistics(
+            self._open, self._pool.size, self._connects, self._reuses, self._free_retries
+        )
+
+    async def _connect(self, origin: Origin, seconds: float) -> Connection:
+        with trio.move_on_after(seconds) as scope:
+            connection = await self._network.connect(origin)
+            self._open += 1
+            self._connects += 1
+            return connection
+        assert scope.cancelled_caught
+        raise DeadlineError(f"no connection to {origin} within {seconds:g} s", clock="connect")
+
+    def _release(self, origin: Origin, connection: Connection, is_reusable: bool) -> None:
+        """Take a connection back: into the pool, or closed."""
+        if is_reusable and self._is_open:
+            self._open -= self._pool.put(origin, connection, trio.current_time())
+        else:
+            connection.close()
+            self._open -= 1
