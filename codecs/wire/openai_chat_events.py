@@ -121,7 +121,8 @@ class ChatInterpreter:
     """The chunks of one answer to tokens (see :class:`~tercet.codecs.wire.base.Interpreter`); of a whole answer, if ``whole``.
 
     The common event, 322 bytes with one piece of content, costs 0.67 us, of it 0.35 us the decode (``timeit``, best of 7 times
-    50,000, CPython 3.11, one core of a shared machine). So the common path is spelled out in ``interpret``; what is rare stands behind one check each.
+    50,000, CPython 3.11, one core of a shared machine). So the common path is spelled out in ``interpret``; what is rare stands
+    behind one check each.
     """
 
     __slots__ = (
