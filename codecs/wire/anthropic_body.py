@@ -236,31 +236,42 @@ def _tool_choice(request: ChatRequest, thinking: Mapping[str, Any] | None) -> di
 def _conversation(turns: Iterable[Message], dialect: Dialect) -> tuple[list[Any], list[dict[str, Any]]]:
     """The blocks of ``system``, and the messages."""
     system: list[Any] = []
-    groups: list[tuple[str, list[Any], Mapping[str, Any] | None]] = []
+    groups: list[tuple[str, list[tuple[bool, Any]], Mapping[str, Any] | None]] = []
     for turn in turns:
         role = {"developer": "system", "tool": "user"}.get(turn.role, turn.role)
-        content = blocks(turn.parts, role, dialect)
+        content = _written(turn.parts, role, dialect)
         if not content:
             continue
         if role == "system" and not (groups and dialect.system_turns):
-            system += content
+            system += [block for _, block in content]
         elif groups and groups[-1][0] == role and not turn.extra and not groups[-1][2]:
             groups[-1][1].extend(content)
         else:
             groups.append((role, content, turn.extra))
-    for _, content, _ in groups:
+    messages: list[dict[str, Any]] = []
+    for role, content, extra in groups:
         content.sort(key=_is_not_result)  # a stable sort: both kinds keep their order
-    return system, [{"role": role, "content": content, **(extra or {})} for role, content, extra in groups]
+        messages.append({"role": role, "content": [block for _, block in content], **(extra or {})})
+    return system, messages
 
 
-def _is_not_result(block: Any) -> bool:
-    return isinstance(block, msgspec.Raw) or block["type"] != "tool_result"
+def _is_not_result(item: tuple[bool, Any]) -> bool:
+    return not item[0]
+
+
+def _written(parts: Sequence[Part], role: str, dialect: Dialect) -> list[tuple[bool, Any]]:
+    """The blocks of the parts, each with whether it is a tool's result."""
+    pairs = ((part, _block(part, role, dialect)) for part in parts)
+    return [
+        (isinstance(part, ToolResult) or (isinstance(part, Opaque) and part.kind == "tool_result"), block)
+        for part, block in pairs
+        if block is not None
+    ]
 
 
 def blocks(parts: Sequence[Part], role: str, dialect: Dialect) -> list[Any]:
     """The content blocks of a message of ``role`` (``user``, ``assistant`` or ``system``)."""
-    written = (_block(part, role, dialect) for part in parts)
-    return [block for block in written if block is not None]
+    return [block for _, block in _written(parts, role, dialect)]
 
 
 def _block(part: Part, role: str, dialect: Dialect) -> Any:

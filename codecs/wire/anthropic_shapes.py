@@ -12,7 +12,6 @@ import msgspec
 __all__ = [
     "BLOCK_START",
     "CITATION",
-    "CITATION_EVENT",
     "EVENT",
     "FALLBACK",
     "KIND",
@@ -26,13 +25,13 @@ __all__ = [
     "TEXT_BLOCK",
     "THINKING_BLOCK",
     "BlockStart",
-    "CitationDelta",
-    "CitationEvent",
+    "CitationPiece",
     "CitationShape",
     "DeltaShape",
     "EventShape",
     "Fallback",
     "FallbackModel",
+    "InputPiece",
     "KindShape",
     "LooseEvent",
     "MessageDelta",
@@ -40,32 +39,59 @@ __all__ = [
     "MessageStart",
     "OutputDetails",
     "RedactedBlock",
+    "Signature",
     "StopShape",
     "TextBlock",
+    "TextPiece",
     "ThinkingBlock",
+    "ThinkingPiece",
     "UsageShape",
 ]
 
 
-class DeltaShape(msgspec.Struct, frozen=True, gc=False):
-    """The deltas of text, reasoning, arguments and signatures in one: a union of Structs by tag costs more to decode."""
+class TextPiece(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="text_delta"):
+    """A delta of a text block."""
 
-    type: str = ""
-    text: str = ""
-    thinking: str = ""
-    partial_json: str = ""
-    signature: str = ""
+    text: str
+
+
+class ThinkingPiece(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="thinking_delta"):
+    """A delta of a thinking block."""
+
+    thinking: str
+
+
+class InputPiece(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="input_json_delta"):
+    """A delta of the arguments of a call."""
+
+    partial_json: str
+
+
+class Signature(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="signature_delta"):
+    """The last delta of a thinking block."""
+
+    signature: str
+
+
+class CitationPiece(msgspec.Struct, frozen=True, tag_field="type", tag="citations_delta"):
+    """A citation of a text block."""
+
+    citation: msgspec.Raw
+
+
+DeltaShape = TextPiece | ThinkingPiece | InputPiece | Signature | CitationPiece
+"""The deltas that are known. A union by tag decodes in 205 ns where one Struct with the members of all takes 300 (108-byte event)."""
 
 
 class EventShape(msgspec.Struct, frozen=True, gc=False):
-    """What the hot path reads. All other events are decoded a second time, by a decoder of their own: they are rare."""
+    """What the hot path reads. All events but the deltas are decoded a second time, by a decoder of their own: they are rare."""
 
     type: str = ""
     index: int = 0
     delta: DeltaShape | None = None
 
 
-class LooseEvent(msgspec.Struct, frozen=True, gc=False):
+class LooseEvent(msgspec.Struct, frozen=True):
     """A delta of which nothing is known."""
 
     index: int = 0
@@ -153,18 +179,6 @@ class RedactedBlock(msgspec.Struct, frozen=True, gc=False):
     data: str = ""
 
 
-class CitationDelta(msgspec.Struct, frozen=True):
-    """``citations_delta``."""
-
-    citation: msgspec.Raw
-
-
-class CitationEvent(msgspec.Struct, frozen=True):
-    """``content_block_delta`` with a citation."""
-
-    delta: CitationDelta
-
-
 class CitationShape(msgspec.Struct, frozen=True, gc=False):
     """What the kinds of citations (of pages, documents, search results) have in common."""
 
@@ -197,7 +211,6 @@ MESSAGE_DELTA = msgspec.json.Decoder(MessageDelta)
 TEXT_BLOCK = msgspec.json.Decoder(TextBlock)
 THINKING_BLOCK = msgspec.json.Decoder(ThinkingBlock)
 REDACTED_BLOCK = msgspec.json.Decoder(RedactedBlock)
-CITATION_EVENT = msgspec.json.Decoder(CitationEvent)
 CITATION = msgspec.json.Decoder(CitationShape)
 FALLBACK = msgspec.json.Decoder(Fallback)
 MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
