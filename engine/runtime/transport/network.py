@@ -17,20 +17,23 @@ from tercet.adapters.call import Origin
 from tercet.codecs.vocabulary import ConnectError, TransportError
 
 from .dialing import Resolver, dial, resolve
-from .http1 import Forward, HttptoolsParser, TransportLimits
+from .http1 import HttptoolsParser, TransportLimits
 from .proxy import Proxy, ProxyMap, connect_request
+from .request import Forward
 from .sockets import SocketConnection, TlsConnection, has_pending_input
 
-__all__ = ["Connection", "Network", "SocketNetwork", "StreamConnection", "default_ssl_context"]
+__all__ = ["BROKEN", "Connection", "Network", "SocketNetwork", "StreamConnection", "default_ssl_context"]
 
 READ_BUFFER = 64 * 1024
+BROKEN = (OSError, trio.BrokenResourceError)
 
 
 class Connection(Protocol):
     """Bytes to and from one peer.
 
-    ``send_all`` and ``receive`` may run in two tasks at once, each in one at a time. Both raise :class:`OSError` when the connection is
-    broken, and :class:`trio.ClosedResourceError` when :meth:`close` was called before or meanwhile.
+    ``send_all`` and ``receive`` may run in two tasks at once, each in one at a time. When the connection is broken, both raise one of
+    ``BROKEN``: :class:`OSError` (sockets) or :class:`trio.BrokenResourceError` (trio's streams). They raise
+    :class:`trio.ClosedResourceError` when :meth:`close` was called before or meanwhile.
     """
 
     async def send_all(self, data: bytes) -> None:
@@ -87,17 +90,11 @@ class StreamConnection:
 
     async def send_all(self, data: bytes) -> None:
         """Send all of ``data``; always a checkpoint."""
-        try:
-            await self._stream.send_all(data)
-        except trio.BrokenResourceError as error:
-            raise ConnectionResetError(str(error) or "the stream is broken") from error
+        await self._stream.send_all(data)
 
     async def receive(self) -> bytes:
         """The next bytes, ``b""`` at the end; always a checkpoint."""
-        try:
-            return bytes(await self._stream.receive_some(READ_BUFFER))
-        except trio.BrokenResourceError as error:
-            raise ConnectionResetError(str(error) or "the stream is broken") from error
+        return bytes(await self._stream.receive_some(READ_BUFFER))
 
     def is_stale(self) -> bool:
         """What the function given says; closed is stale."""
@@ -295,7 +292,7 @@ async def _open_tunnel(connection: Connection, proxy: Proxy, origin: Origin) -> 
                 parser.feed(data)
             else:
                 parser.eof()
-    except (OSError, TransportError, UnicodeError) as error:
+    except (*BROKEN, TransportError, UnicodeError) as error:
         raise ConnectError(
             f"the proxy {proxy.origin} gave no tunnel to {origin}: {error}", phase="proxy"
         ) from error

@@ -26,7 +26,7 @@ import msgspec
 from tercet.adapters.call import Origin
 from tercet.codecs.vocabulary import ConfigurationError
 
-from .http1 import Forward
+from .request import Forward
 
 __all__ = ["Proxy", "ProxyMap", "connect_request", "parse_proxy", "proxies_from_environ"]
 

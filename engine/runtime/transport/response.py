@@ -16,7 +16,7 @@ from tercet.adapters.call import Origin
 from tercet.codecs.vocabulary import DeadlineError, ProtocolError, StreamInterruptedError, TransportError
 
 from .http1 import ResponseParser, TransportLimits
-from .network import Connection
+from .network import BROKEN, Connection
 
 __all__ = ["Release", "Response"]
 
@@ -172,7 +172,7 @@ class Response:
             return await self._exchange_large(connection, data)
         try:
             await connection.send_all(data)
-        except OSError as error:
+        except BROKEN as error:
             # The server may have answered before it closed: that is read; else the socket is at its end and does not make us wait.
             self._is_unsent = True
             return _caused_by(await self._read_head(), error)
@@ -180,14 +180,14 @@ class Response:
 
     async def _exchange_large(self, connection: Connection, data: bytes) -> TransportError | None:
         """Send in a second task, read in this one. Nothing but Cancelled may leave the nursery: it would come wrapped in a group."""
-        broken: OSError | None = None
+        broken: Exception | None = None
         self._is_unsent = True
 
         async def push() -> None:
             nonlocal broken
             try:
                 await connection.send_all(data)
-            except OSError as error:
+            except BROKEN as error:
                 broken = error
             except trio.ClosedResourceError:
                 pass  # reading failed and closed the connection
@@ -222,9 +222,9 @@ class Response:
                 parser.feed(data)
             else:
                 parser.eof()
-        except OSError as error:
+        except BROKEN as error:
             where = "without an answer" if self.is_unanswered else "in the middle of its answer"
-            reason = error.strerror or type(error).__name__
+            reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
             failure = StreamInterruptedError(f"the connection to {self._origin} broke {where}: {reason}")
             failure.__cause__ = error
             self._fail(failure)
@@ -242,7 +242,7 @@ class Response:
             self._release(self._origin, connection, is_reusable)
 
 
-def _caused_by(failure: TransportError | None, cause: OSError | None) -> TransportError | None:
+def _caused_by(failure: TransportError | None, cause: Exception | None) -> TransportError | None:
     if failure is not None and failure.__cause__ is None:
         failure.__cause__ = cause
     return failure

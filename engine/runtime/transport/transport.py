@@ -24,9 +24,10 @@ import trio
 from tercet.adapters.call import HttpCall, Origin
 from tercet.codecs.vocabulary import DeadlineError
 
-from .http1 import TransportLimits, encode_request, parser_class
+from .http1 import TransportLimits, parser_class
 from .network import Connection, Network
 from .pool import IdlePool
+from .request import encode_request
 from .response import Response
 
 __all__ = ["Transport", "TransportStatistics"]
