@@ -26,7 +26,7 @@ from .surrogates import SurrogateJoiner
 
 __all__ = ["PartialArg", "PartialArguments"]
 
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,9})\]|\['((?:[^'\\]|\\.)*)'\]|\[\"((?:[^\"\\]|\\.)*)\"\]")
+_STEP = re.compile(r"\.([^.\[\]*]+)|\[(\d{1,9})\]|\['((?:[^'\\]|\\.)*)'\]|\[\"((?:[^\"\\]|\\.)*)\"\]")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _NO_NUMBER = msgspec.Raw()
 _MAX_DEPTH = (

@@ -18,7 +18,8 @@ into the prompt; :class:`Usage` includes both.
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -39,6 +40,7 @@ from ..vocabulary import (
     UsageReport,
 )
 from .gemini_arguments import PartialArg, PartialArguments
+from .gemini_citations import citations
 from .gemini_errors import error_from_object
 from .shared import finish_reason
 from .surrogates import SurrogateJoiner, decode_lenient
@@ -48,6 +50,7 @@ __all__ = ["ORIGIN", "GeminiInterpreter", "finish_reason_of", "is_made_up_id", "
 ORIGIN = "gemini"
 _MADE_UP = re.compile(r"call_\d{1,4}")
 _ABSENT = msgspec.Raw()
+T = TypeVar("T")
 
 
 class _Call(msgspec.Struct, gc=False, rename="camel"):
@@ -117,52 +120,9 @@ class _RawAnswer(msgspec.Struct, gc=False):
     candidates: list[_RawCandidate] | None = None
 
 
-class _Source(msgspec.Struct, gc=False):
-    uri: str | None = None
-    title: str | None = None
-
-
-class _Chunk(msgspec.Struct, gc=False, rename="camel"):
-    web: _Source | None = None
-    retrieved_context: _Source | None = None
-    maps: _Source | None = None
-
-
-class _Segment(msgspec.Struct, gc=False, rename="camel"):
-    start_index: int | None = None
-    end_index: int | None = None
-    text: str | None = None
-
-
-class _Support(msgspec.Struct, gc=False, rename="camel"):
-    segment: _Segment | None = None
-    grounding_chunk_indices: list[int] | None = None
-
-
-class _Grounding(msgspec.Struct, gc=False, rename="camel"):
-    grounding_chunks: list[_Chunk] | None = None
-    grounding_supports: list[_Support] | None = None
-
-
-class _Cited(msgspec.Struct, gc=False, rename="camel"):
-    uri: str | None = None
-    title: str | None = None
-    start_index: int | None = None
-    end_index: int | None = None
-
-
-class _CitationMetadata(msgspec.Struct, gc=False, rename="camel"):
-    citations: list[_Cited] | None = None
-    citation_sources: list[_Cited] | None = (
-        None  # its name in the Generative Language API's reference; Vertex says `citations`
-    )
-
-
 _ANSWER = msgspec.json.Decoder(_Answer)
 _NAMES = msgspec.json.Decoder(_Names)
 _RAW_ANSWER = msgspec.json.Decoder(_RawAnswer)
-_GROUNDING = msgspec.json.Decoder(_Grounding)
-_CITATIONS = msgspec.json.Decoder(_CitationMetadata)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -247,9 +207,11 @@ class GeminiInterpreter:
                 self._take(answer, data, into)
                 return
         for item in _items(data):
+            answer: _Answer | None = None
             if self._response_key is not None:
-                item = _unwrapped(item, self._response_key)  # noqa: PLW2901  # the item without its envelope is the item
-            self._take(decode_lenient(_ANSWER, item), item, into)
+                answer = decode_lenient(_envelope(self._response_key), item).answer
+            # Code Assist sends errors without their envelope.
+            self._take(decode_lenient(_ANSWER, item) if answer is None else answer, item, into)
 
     def finish(self, into: list[StreamToken], /) -> None:
         """See ``wire.base.Interpreter``: gives ``Finish`` if a finish reason was seen."""
@@ -282,7 +244,7 @@ class GeminiInterpreter:
                 self._say_held(into)
                 self._end_call(into)
                 self._raw = candidate.finish_reason
-                self._names = decode_lenient(_NAMES, data)
+                self._names = self._again(_NAMES, data)
                 self.is_complete = True
             if candidate.grounding_metadata is not _ABSENT or candidate.citation_metadata is not _ABSENT:
                 self._take_citations(candidate, into)
@@ -362,10 +324,10 @@ class GeminiInterpreter:
             self._take_arguments(self._arguments, _Call(), into)
 
     def _take_opaque(self, number: int, data: bytes | memoryview, into: list[StreamToken]) -> None:
-        candidates = decode_lenient(_RAW_ANSWER, data).candidates or []
+        candidates = self._again(_RAW_ANSWER, data).candidates or []
         position = 0  # of candidate 0; an event with several candidates is decoded as `_take` saw it
         if len(candidates) > 1:
-            answer = decode_lenient(_ANSWER, data).candidates or []
+            answer = self._again(_ANSWER, data).candidates or []
             position = next(at for at, one in enumerate(answer) if not one.index)
         content = candidates[position].content
         raw = bytes(content.parts[number]) if content is not None and content.parts else b"{}"
@@ -379,19 +341,17 @@ class GeminiInterpreter:
             kind = next((key for key in keys if key != "thoughtSignature"), "thoughtSignature")
             into.append(OpaqueDelta(ORIGIN, kind, raw.decode("utf-8", "replace")))
 
+    def _again(self, decoder: msgspec.json.Decoder[T], data: bytes | memoryview) -> T:
+        """Other fields of the same event."""
+        if self._response_key is not None:
+            data = _unwrapped(bytes(data), self._response_key)
+        return decode_lenient(decoder, data)
+
     # The rest of an event ------------------------------------------------------------------------------------------------
 
     def _take_citations(self, candidate: _Candidate, into: list[StreamToken]) -> None:
         """Sources, each once: Google repeats them in later events of one answer."""
-        found: list[Citation] = []
-        if _is_there(candidate.grounding_metadata):
-            found += _grounding(decode_lenient(_GROUNDING, bytes(candidate.grounding_metadata)))
-        if _is_there(candidate.citation_metadata):
-            metadata = decode_lenient(_CITATIONS, bytes(candidate.citation_metadata))
-            found += [
-                Citation(one.uri, one.title, None, one.start_index, one.end_index)
-                for one in (metadata.citations or metadata.citation_sources or ())
-            ]
+        found = citations(bytes(candidate.grounding_metadata), bytes(candidate.citation_metadata))
         for citation in found:
             if citation not in self._cited:
                 self._cited.add(citation)
@@ -412,8 +372,15 @@ def _items(data: bytes | memoryview) -> list[bytes]:
     return [bytes(item) for item in decode_lenient(_ARRAY, document)]
 
 
+@cache
+def _envelope(key: str) -> msgspec.json.Decoder[Any]:
+    """Decodes to an object whose ``answer`` is the :class:`_Answer` under ``key``, None without one."""
+    fields = [("answer", _Answer | None, None)]
+    return msgspec.json.Decoder(msgspec.defstruct("Envelope", fields, rename={"answer": key}))
+
+
 def _unwrapped(document: bytes, key: str) -> bytes:
-    """What is in the envelope; a document without one (Code Assist sends errors bare) stays as it is."""
+    """What is in the envelope; a document without one stays as it is."""
     inner = decode_lenient(_OBJECT, document).get(key)
     return document if inner is None else bytes(inner)
 
@@ -433,27 +400,6 @@ def _usage(counts: _Counts) -> Usage:
     )
 
 
-def _grounding(metadata: _Grounding) -> list[Citation]:
-    """Each supported piece of the answer with each of its sources, then the sources that support no piece."""
-    sources = [
-        chunk.web or chunk.retrieved_context or chunk.maps or _Source()
-        for chunk in metadata.grounding_chunks or ()
-    ]
-    used: set[int] = set()
-    found: list[Citation] = []
-    for support in metadata.grounding_supports or ():
-        segment = support.segment or _Segment()
-        for index in support.grounding_chunk_indices or ():
-            if 0 <= index < len(sources) and sources[index].uri:
-                used.add(index)
-                source = sources[index]
-                found.append(
-                    Citation(source.uri, source.title, segment.text, segment.start_index, segment.end_index)
-                )
-    found += [Citation(one.uri, one.title) for at, one in enumerate(sources) if at not in used and one.uri]
-    return found
-
-
 def _raise_if_blocked(feedback: _Feedback) -> None:
     reason = feedback.block_reason
     if reason is not None and reason not in _UNSAID:
@@ -461,10 +407,7 @@ def _raise_if_blocked(feedback: _Feedback) -> None:
         raise ContentFilterError(f"the prompt was blocked ({reason}){said}", code=reason)
 
 
-def _is_there(raw: msgspec.Raw) -> bool:
-    return bytes(raw) not in (b"", b"null")
-
-
 def _raw_text(raw: msgspec.Raw) -> str:
     """JSON as it came; an empty string for an absent or null field."""
-    return bytes(raw).decode("utf-8", "replace") if _is_there(raw) else ""
+    text = bytes(raw).decode("utf-8", "replace")
+    return "" if text == "null" else text

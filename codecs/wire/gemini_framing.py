@@ -43,6 +43,10 @@ class GeminiDecoder(SseDecoder):
         """See ``SseDecoder.feed``."""
         return super().feed(self._sift(chunk))
 
+    def split(self, chunk: Buffer, /) -> Iterable[tuple[str, bytes | memoryview]]:
+        """See ``SseDecoder.split``."""
+        return super().split(self._sift(chunk))
+
     def finish(self) -> Iterable[SseEvent]:
         """The last event if it is whole, then the bare document if it is."""
         events = list(super().finish())
