@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -181,7 +182,7 @@ def test_success_lets_the_number_in_flight_grow_one_by_one() -> None:
         for permit in [permit_of(limiter, 1.0) for _ in range(limits[-1])]:
             limiter.settle(permit, 1.0, OK)
         limits.append(limiter.snapshot(1.0).concurrency_limit or 0)
-    assert all(0 <= later - earlier <= 1 for earlier, later in zip(limits, limits[1:], strict=False)), limits
+    assert all(0 <= later - earlier <= 1 for earlier, later in itertools.pairwise(limits)), limits
     assert 10 <= limits[-1] <= 14
     for _ in range(100):
         limiter.settle(permit_of(limiter, 1.0), 1.0, OK)
