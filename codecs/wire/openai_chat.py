@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ..framing.sse import SseDecoder
 from ..vocabulary import (
     ChatRequest,
     ChatResponse,
@@ -21,6 +20,7 @@ from ..vocabulary import (
     fold,
 )
 from .base import Headers, WireRequest
+from .json_sse import JsonSseDecoder
 from .openai_chat_body import chat_body, count_body
 from .openai_chat_events import ChatInterpreter
 from .openai_dialect import Dialect
@@ -59,9 +59,9 @@ class OpenAIChatWire:
         accept = "text/event-stream" if stream else "application/json"
         return WireRequest("POST", self.dialect.chat_path, body, (_JSON, ("Accept", accept)))
 
-    def decoder(self) -> SseDecoder:
-        """Server-sent events. A last event that no blank line ends is given too: some services close right after its line."""
-        return SseDecoder(final_block=True)
+    def decoder(self) -> JsonSseDecoder:
+        """Server-sent events."""
+        return JsonSseDecoder()
 
     def interpreter(self) -> ChatInterpreter:
         """Chunks to tokens."""

@@ -111,7 +111,7 @@ def as_list(value: Any) -> list[Any]:
 # Finish reasons ---------------------------------------------------------------------------------------------------------
 
 _FINISH: dict[str, FinishReason] = {
-    **dict.fromkeys(("stop", "end_turn", "stop_sequence", "complete", "eos", "completed", "end"), "stop"),
+    **dict.fromkeys(("stop", "end_turn", "stop_sequence", "complete", "eos"), "stop"),
     **dict.fromkeys(
         ("length", "max_tokens", "model_length", "max_output_tokens", "model_context_window_exceeded"),
         "length",
