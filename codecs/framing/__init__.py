@@ -19,6 +19,7 @@ from .eventstream import (
     Timestamp as Timestamp,
     encode_message as encode_message,
 )
+from .json_stream import JsonStreamParser as JsonStreamParser
 from .ndjson import (
     NdjsonDecoder as NdjsonDecoder,
     NdjsonLine as NdjsonLine,
