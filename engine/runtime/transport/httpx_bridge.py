@@ -200,11 +200,9 @@ class HttpxTransport:
 
     def _wrap(self, answer: httpx.Response, call: HttpCall) -> Response:
         connection = _HttpxBody(answer, call.origin)
-        parser = _BodyParser(answer, self._limits)
-        response = Response(call.origin, connection, parser, _close, self._limits, reused=False)
-        response.status = parser.status
-        response.http_version = parser.http_version
-        return response
+        return Response.opened(
+            call.origin, connection, _BodyParser(answer, self._limits), self._limits, _close
+        )
 
 
 def _close(origin: Origin, connection: Connection, is_reusable: bool) -> None:

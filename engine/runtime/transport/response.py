@@ -1,6 +1,6 @@
 """One exchange on one connection, from the caller's side: :class:`Response`.
 
-:class:`~tercet.engine.runtime.transport.transport.Transport` makes it, has it :meth:`Response.exchange` the request for a head, and hands it out.
+:class:`~tercet.engine.runtime.transport.transport.Transport` makes it, lets it :meth:`Response.write` the request and :meth:`Response.read_head`, and hands it out.
 From then on whoever has it reads the body in its own task, and closes it.
 """
 
@@ -13,7 +13,7 @@ from typing import Self
 import trio
 
 from tercet.adapters.call import Origin
-from tercet.codecs.vocabulary import DeadlineError, ProtocolError, StreamInterruptedError, TransportError
+from tercet.codecs.vocabulary import ProtocolError, StreamInterruptedError, TransportError
 
 from .http1 import ResponseParser, TransportLimits
 from .network import BROKEN, Connection
@@ -23,6 +23,29 @@ __all__ = ["Release", "Response"]
 SMALL_REQUEST = 64 * 1024
 
 Release = Callable[[Origin, Connection, bool], None]  # the last one: whether the connection can serve again
+
+
+class _Nothing:
+    """The parser of an answer of which no byte has come."""
+
+    status = 0
+    http_version = ""
+    headers: dict[str, str] = {}  # noqa: RUF012 - never written
+    has_head = False
+    is_complete = False
+    keep_alive = False
+
+    def feed(self, data: bytes | memoryview, /) -> None:
+        raise AssertionError("the real parser is made with the first byte")
+
+    def take(self) -> bytes:
+        return b""
+
+    def eof(self) -> None:
+        raise StreamInterruptedError("the server closed the connection without an answer")
+
+
+NOTHING = _Nothing()
 
 
 class Response:
@@ -37,11 +60,14 @@ class Response:
     """
 
     __slots__ = (
+        "_broken",
         "_connection",
         "_failure",
         "_is_closed",
         "_is_unsent",
         "_limits",
+        "_make_parser",
+        "_method",
         "_origin",
         "_parser",
         "_release",
@@ -56,25 +82,47 @@ class Response:
         self,
         origin: Origin,
         connection: Connection,
-        parser: ResponseParser,
-        release: Release,
+        make_parser: Callable[[str, TransportLimits], ResponseParser],
+        method: str,
         limits: TransportLimits,
+        release: Release,
         *,
         reused: bool,
     ) -> None:
         self._origin = origin
         self._connection: Connection | None = connection
-        self._parser = parser
-        self._release = release
+        self._make_parser = make_parser
+        self._method = method
+        self._parser: ResponseParser = NOTHING
         self._limits = limits
+        self._release = release
         self._failure: TransportError | None = None
+        self._broken: Exception | None = None  # why sending failed
         self._is_unsent = False  # a part of the request was not sent: the connection cannot be used again
         self._is_closed = False
         self.is_unanswered = True  # not one byte came
         self.reused = reused
         self.status = 0
-        self.headers: dict[str, str] = parser.headers
+        self.headers: dict[str, str] = NOTHING.headers
         self.http_version = ""
+
+    @classmethod
+    def opened(
+        cls,
+        origin: Origin,
+        connection: Connection,
+        parser: ResponseParser,
+        limits: TransportLimits,
+        release: Release,
+    ) -> Self:
+        """A response whose head was read by someone else; ``parser`` has it, and takes the body."""
+        response = cls(origin, connection, lambda _method, _limits: parser, "", limits, release, reused=False)
+        response._parser = parser
+        response.is_unanswered = False
+        response.status = parser.status
+        response.headers = parser.headers
+        response.http_version = parser.http_version
+        return response
 
     def __repr__(self) -> str:
         return f"<Response {self.status} from {self._origin}>"
@@ -94,6 +142,7 @@ class Response:
             try:
                 data = parser.take()
             except ProtocolError as error:
+                self._parser = NOTHING  # damaged compressed data: nothing of it can follow
                 self._fail(error)
                 raise
             if data:
@@ -102,9 +151,18 @@ class Response:
                 raise self._failure
             if parser.is_complete:
                 return b""
-            await self._read()
+            connection = self._connection
+            assert (
+                connection is not None
+            )  # it is let go only when complete, failed or closed, and all three were looked at
+            try:
+                received = await connection.receive()
+            except BROKEN as error:
+                self._break(error)
+                continue
+            self._take_in(received)
             if parser.is_complete:
-                self._let_go(is_reusable=parser.keep_alive and not self._is_unsent)
+                self._finish()
 
     async def read(self, limit: int | None = None) -> bytes:
         """The whole body, at most ``limit`` bytes (default: the transport's ``body_bytes``), and close.
@@ -141,95 +199,95 @@ class Response:
     ) -> None:
         self.close()
 
-    async def exchange(self, data: bytes, seconds: float | None) -> TransportError | None:
-        """The transport's half, called once: send the request ``data`` and read until the head is there.
+    # --- the transport's half ----------------------------------------------------------------------------------------------
+    #
+    # First write(), then read_head(), each once. Failures are given, not raised, because the transport looks at them first. The two are
+    # called one after the other and the parser is made only when bytes came: a request that waits holds three coroutines and this
+    # object. With a thousand of them waiting, each further object costs the garbage collector 1-2 us a request.
 
-        Gives the failure instead of raising it, because the transport looks at it first. Raises :class:`DeadlineError` when the
-        head is not there after ``seconds``; then, and when cancelled, the transport closes.
-        """
-        failure: TransportError | None = None
-        if seconds is None:
-            failure = await self._exchange(data)
-        else:
-            with trio.move_on_after(seconds) as scope:
-                failure = await self._exchange(data)
-            if scope.cancelled_caught:
-                raise DeadlineError(
-                    f"no answer from {self._origin} within {seconds:g} s", clock="first_content"
-                )
-        if failure is None:
-            parser = self._parser
-            self.status = parser.status
-            self.http_version = parser.http_version
-            if parser.is_complete:
-                self._let_go(is_reusable=parser.keep_alive and not self._is_unsent)
-        return failure
-
-    async def _exchange(self, data: bytes) -> TransportError | None:
+    async def write(self, data: bytes) -> None:
+        """Send the request. A failure is kept for :meth:`read_head`, which finds out whether an answer is there all the same."""
         connection = self._connection
         assert connection is not None  # nobody else has this response yet
         if len(data) > SMALL_REQUEST:
-            return await self._exchange_large(connection, data)
+            await self._write_large(connection, data)
+            return
         try:
             await connection.send_all(data)
         except BROKEN as error:
-            # The server may have answered before it closed: that is read; else the socket is at its end and does not make us wait.
             self._is_unsent = True
-            return _caused_by(await self._read_head(), error)
-        return await self._read_head()
+            self._broken = error
 
-    async def _exchange_large(self, connection: Connection, data: bytes) -> TransportError | None:
-        """Send in a second task, read in this one. Nothing but Cancelled may leave the nursery: it would come wrapped in a group."""
-        broken: Exception | None = None
+    async def _write_large(self, connection: Connection, data: bytes) -> None:
+        """Send in a second task, read the head in this one. Nothing but Cancelled may leave the nursery: it would be wrapped in a group."""
         self._is_unsent = True
 
         async def push() -> None:
-            nonlocal broken
             try:
                 await connection.send_all(data)
             except BROKEN as error:
-                broken = error
+                self._broken = error
             except trio.ClosedResourceError:
-                pass  # reading failed and closed the connection
+                pass  # reading failed, and closed the connection
             else:
                 self._is_unsent = False
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(push)
-            failure = await self._read_head()
-            if failure is not None or self._parser.status >= 300:
+            failure = await self.read_head()
+            if failure is not None or self.status >= 300:
                 nursery.cancel_scope.cancel()
-        return _caused_by(failure, broken)
+        if self._parser.is_complete:
+            self._finish()
 
-    async def _read_head(self) -> TransportError | None:
+    async def read_head(self) -> TransportError | None:
+        """Read until the head is there; give the failure if it does not come."""
+        connection = self._connection
         while not self._parser.has_head:
-            await self._read()
-            if self._failure is not None and not self._parser.has_head:
+            if self._failure is not None:
+                if self._failure.__cause__ is None:
+                    self._failure.__cause__ = self._broken
                 return self._failure
+            assert (
+                connection is not None
+            )  # it is let go only when complete or failed, and both were looked at
+            try:
+                data = await connection.receive()
+            except BROKEN as error:
+                self._break(error)
+            else:
+                self._take_in(data)
+        parser = self._parser
+        self.status = parser.status
+        self.http_version = parser.http_version
+        self.headers = parser.headers
+        if parser.is_complete and not self._is_unsent:
+            self._finish()
         return None
 
-    async def _read(self) -> None:
-        """Read once and parse. A failure is kept, not raised: body bytes in front of it come first."""
-        connection = self._connection
-        assert (
-            connection is not None
-        )  # it is let go only when complete, failed or closed, and all three were looked at
-        parser = self._parser
+    def _take_in(self, data: bytes | memoryview) -> None:
+        """Parse what was read. A failure is kept, not raised: body bytes in front of it come first."""
         try:
-            data = await connection.receive()
-            if data:
+            if not data:
+                self._parser.eof()
+                return
+            if self.is_unanswered:
                 self.is_unanswered = False
-                parser.feed(data)
-            else:
-                parser.eof()
-        except BROKEN as error:
-            where = "without an answer" if self.is_unanswered else "in the middle of its answer"
-            reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
-            failure = StreamInterruptedError(f"the connection to {self._origin} broke {where}: {reason}")
-            failure.__cause__ = error
-            self._fail(failure)
+                self._parser = self._make_parser(self._method, self._limits)
+            self._parser.feed(data)
         except (ProtocolError, StreamInterruptedError) as failure:
             self._fail(failure)
+
+    def _break(self, error: Exception) -> None:
+        where = "without an answer" if self.is_unanswered else "in the middle of its answer"
+        reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+        failure = StreamInterruptedError(f"the connection to {self._origin} broke {where}: {reason}")
+        failure.__cause__ = error
+        self._fail(failure)
+
+    def _finish(self) -> None:
+        """The message is complete: the connection can serve again, if both sides are done with it."""
+        self._let_go(is_reusable=self._parser.keep_alive and not self._is_unsent)
 
     def _fail(self, failure: TransportError) -> None:
         self._failure = failure.at(status=self._parser.status or None)
@@ -240,9 +298,3 @@ class Response:
         if connection is not None:
             self._connection = None
             self._release(self._origin, connection, is_reusable)
-
-
-def _caused_by(failure: TransportError | None, cause: Exception | None) -> TransportError | None:
-    if failure is not None and failure.__cause__ is None:
-        failure.__cause__ = cause
-    return failure

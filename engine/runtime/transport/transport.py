@@ -22,7 +22,7 @@ import msgspec
 import trio
 
 from tercet.adapters.call import HttpCall, Origin
-from tercet.codecs.vocabulary import DeadlineError
+from tercet.codecs.vocabulary import DeadlineError, TransportError
 
 from .http1 import TransportLimits, parser_class
 from .network import Connection, Network
@@ -101,10 +101,21 @@ class Transport:
         while True:
             if connection is None:
                 connection = await self._connect(origin, connect_timeout)
-            parser = self._parser_class(call.method, self.limits)
-            response = Response(origin, connection, parser, self._release, self.limits, reused=is_reused)
+            response = Response(
+                origin,
+                connection,
+                self._parser_class,
+                call.method,
+                self.limits,
+                self._release,
+                reused=is_reused,
+            )
             try:
-                failure = await response.exchange(data, first_byte_timeout)
+                if first_byte_timeout is None:
+                    await response.write(data)
+                    failure = await response.read_head()
+                else:
+                    failure = await _exchange(response, data, origin, first_byte_timeout)
             except BaseException:
                 response.close()
                 raise
@@ -144,3 +155,13 @@ class Transport:
         else:
             connection.close()
             self._open -= 1
+
+
+async def _exchange(response: Response, data: bytes, origin: Origin, seconds: float) -> TransportError | None:
+    failure: TransportError | None = None
+    with trio.move_on_after(seconds) as scope:
+        await response.write(data)
+        failure = await response.read_head()
+    if scope.cancelled_caught:
+        raise DeadlineError(f"no answer from {origin} within {seconds:g} s", clock="first_content")
+    return failure
