@@ -150,7 +150,9 @@ class GeminiServing:
         return encode_json(answer if key is None else {key: answer})
 
     def _event(self, answer: dict[str, Any]) -> bytes:
-        return b"data: " + self._body(answer) + b"\r\n\r\n"
+        # Arguments and opaque parts keep the whitespace they came with; line ends in it need a `data:` each.
+        lines = self._body(answer).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        return b"data: " + b"\r\ndata: ".join(lines) + b"\r\n\r\n"
 
 
 def _pattern(template: str) -> re.Pattern[str]:
