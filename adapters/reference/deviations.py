@@ -1,0 +1,414 @@
+"""Where the reference face does not do as the reference does: each kind of difference as a named rule with its reason.
+
+A recording of the reference and what we did in its place are compared (:func:`compare`), and each difference is looked up here
+(:func:`settle`). A rule is a predicate over the recording, our result and the one difference; it covers nothing but what its reason says. No
+rule knows the name of a recording.
+
+What is not compared at all: headers by which an SDK advertises itself and the machine (``x-stainless-*``, an SDK's ``user-agent``), those
+of the HTTP client underneath (``sec-fetch-mode``, ``accept-language``, ``accept-encoding``, ``connection``, ``content-length``), and the order of
+JSON keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import msgspec
+
+from tercet.codecs.vocabulary import (
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    NotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    ProviderError,
+    RateLimitError,
+    ServerError,
+    StreamInterruptedError,
+    TercetError,
+    TransportError,
+)
+
+from .actions import Chunk
+from .values import get, parse_json, text_of
+
+__all__ = [
+    "ABSENT",
+    "RULES",
+    "Difference",
+    "Outcome",
+    "Played",
+    "Recording",
+    "Rule",
+    "SeenRequest",
+    "compare",
+    "settle",
+]
+
+Recording: TypeAlias = Mapping[str, Any]
+ABSENT = "(nothing)"
+
+
+class SeenRequest(msgspec.Struct, frozen=True):
+    """One request as it went over the wire. ``headers`` have lower-case names."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class Outcome(msgspec.Struct):
+    """What one call gave: its chunks, what it returned, the error that ended it."""
+
+    yields: list[Chunk]
+    returns: Any = None
+    error: TercetError | None = None
+
+
+class Played(msgspec.Struct):
+    """What playing a recording gave: requests in order, one outcome per call, waits in milliseconds."""
+
+    requests: list[SeenRequest]
+    outcomes: list[Outcome]
+    sleeps_ms: list[float]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One thing that is not as recorded. ``place`` is its kind, ``number`` which request or chunk, ``call`` which call."""
+
+    place: str
+    expected: Any
+    got: Any
+    call: int = 0
+    number: int = 0
+
+    def __str__(self) -> str:
+        numbered = self.place in ("yield", "method", "url", "header", "body")
+        where = f"{self.place} {self.number}" if numbered else self.place
+        where = f"call {self.call}: {where}" if self.call else where
+        return f"{where}: expected {_short(self.expected)}, got {_short(self.got)}"
+
+
+# --- the comparison ------------------------------------------------------------------------------------------------------------
+
+_CLIENT_HEADERS = frozenset(
+    {
+        "host",
+        "connection",
+        "content-length",
+        "transfer-encoding",
+        "accept-encoding",
+        "accept-language",
+        "sec-fetch-mode",
+        "keep-alive",
+    }
+)
+_SDK_HEADER = re.compile(r"x-stainless-.*|x-goog-api-client")
+_SDK_AGENT = re.compile(r"(OpenAI|AzureOpenAI|Anthropic)/JS .*|axios/.*|node|google-genai-sdk/.*")
+
+_Kinds: TypeAlias = tuple[type[TercetError], ...]
+_CLASSES: dict[str, _Kinds] = {
+    "BadRequestError": (BadRequestError,),
+    "UnprocessableEntityError": (BadRequestError,),
+    "ConflictError": (BadRequestError,),
+    "AuthenticationError": (AuthenticationError,),
+    "PermissionDeniedError": (PermissionDeniedError,),
+    "NotFoundError": (NotFoundError,),
+    "RateLimitError": (RateLimitError,),
+    "InternalServerError": (ServerError, OverloadedError),
+    "APIConnectionError": (TransportError, ProviderError),
+    "APIError": (ProviderError,),
+}
+
+
+def compare(recording: Recording, played: Played) -> list[Difference]:
+    """Everything in which ``played`` is not as recorded."""
+    return [
+        *_compare_requests(recording, played.requests),
+        *_compare_calls(recording, played),
+        *_compare_sleeps(recording, played.sleeps_ms),
+    ]
+
+
+def _compare_requests(recording: Recording, seen: Sequence[SeenRequest]) -> Iterator[Difference]:
+    exchanges = recording["exchanges"]
+    if len(exchanges) != len(seen):
+        yield Difference("requests", len(exchanges), len(seen))
+    for number, (exchange, request) in enumerate(zip(exchanges, seen, strict=False), 1):
+        recorded = exchange["request"]
+        if recorded["method"] != request.method:
+            yield Difference("method", recorded["method"], request.method, number=number)
+        if recorded["url"] != request.url:
+            yield Difference("url", recorded["url"], request.url, number=number)
+        expected = {name.lower(): value for name, value in recorded["headers"]}
+        got = dict(request.headers)
+        for name in sorted(expected.keys() | got.keys()):
+            if _means_something(name, expected.get(name)) and expected.get(name) != got.get(name):
+                values = [f"{name}: {side.get(name, ABSENT)}" for side in (expected, got)]
+                yield Difference("header", values[0], values[1], number=number)
+        if not _same_body(_bytes(recorded.get("body") or ""), request.body):
+            yield Difference(
+                "body",
+                recorded.get("body") or "",
+                request.body.decode("utf-8", "replace"),
+                number=number,
+            )
+
+
+def _means_something(name: str, recorded: str | None) -> bool:
+    if name in _CLIENT_HEADERS or _SDK_HEADER.fullmatch(name):
+        return False
+    return name != "user-agent" or (recorded is not None and _SDK_AGENT.fullmatch(recorded) is None)
+
+
+def _compare_calls(recording: Recording, played: Played) -> Iterator[Difference]:
+    results = recorded_results(recording)
+    for number, (expected, outcome) in enumerate(zip(results, played.outcomes, strict=True)):
+        call = number + 1 if "results" in recording else 0
+        yields = expected.get("yields", [])
+        for place in range(max(len(yields), len(outcome.yields))):
+            ours = outcome.yields[place] if place < len(outcome.yields) else ABSENT
+            theirs = yields[place] if place < len(yields) else ABSENT
+            if not same(theirs, ours):
+                yield Difference("yield", theirs, ours, call, place + 1)
+        if "returns" in expected and not same(_plain(expected["returns"]), outcome.returns):
+            yield Difference("returns", expected["returns"], outcome.returns, call)
+        yield from _compare_errors(recording, expected.get("throws"), outcome.error, call)
+
+
+def _compare_errors(
+    recording: Recording, expected: Any, got: TercetError | None, call: int
+) -> Iterator[Difference]:
+    if expected is None or got is None:
+        if expected is not None or got is not None:
+            said = ABSENT if got is None else f"{type(got).__name__}: {got}"
+            yield Difference("throws", ABSENT if expected is None else expected["message"], said, call)
+        return
+    if expected["message"] != got.message:
+        yield Difference("message", expected["message"], got.message, call)
+    kinds = _CLASSES.get(expected["class"])
+    if kinds and not isinstance(got, kinds):
+        yield Difference("class", expected["class"], type(got).__name__, call)
+    status = expected.get("status")
+    if status is None and got.status is not None:
+        status = recording["exchanges"][-1]["response"][
+            "status"
+        ]  # wrapped: the reference lost it, we kept it
+    if status != got.status:
+        yield Difference("status", status, got.status, call)
+    code = expected.get("code")
+    if code is not None and text_of(code) != got.code:
+        yield Difference("code", code, got.code, call)
+    request_id = expected.get("requestID", expected.get("request_id"))
+    if ("requestID" in expected or "request_id" in expected) and request_id != got.request_id:
+        yield Difference("request id", request_id, got.request_id, call)
+    if "error" in expected and not _has_error(got.body, expected["error"]):
+        yield Difference("error", expected["error"], got.body, call)
+
+
+def _has_error(body: str, expected: Any) -> bool:
+    try:
+        parsed = parse_json(body)
+    except ValueError:
+        return False
+    return same(parsed, expected) or same(get(parsed, "error"), expected)
+
+
+def _compare_sleeps(recording: Recording, got: Sequence[float]) -> Iterator[Difference]:
+    expected = recording.get("sleeps_ms", [])
+    same_waits = len(expected) == len(got) and all(
+        math.isclose(a, b, abs_tol=1e-6) for a, b in zip(expected, got, strict=True)
+    )
+    if not same_waits:
+        yield Difference("sleeps_ms", expected, list(got))
+
+
+def recorded_results(recording: Recording) -> list[Mapping[str, Any]]:
+    """What each call of a recording gave."""
+    return recording.get("results", [recording])
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equality of JSON values: numbers by value, booleans apart from numbers, keys in any order."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+        return a == b
+    if isinstance(a, dict) and isinstance(b, dict):
+        left, right = cast("dict[str, Any]", a), cast("dict[str, Any]", b)
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(a, list) and isinstance(b, list):
+        first, second = cast("list[Any]", a), cast("list[Any]", b)
+        return len(first) == len(second) and all(map(same, first, second))
+    return type(a) is type(b) and a == b
+
+
+def _same_body(expected: bytes, got: bytes) -> bool:
+    if expected == got:
+        return True
+    try:
+        return same(parse_json(expected), parse_json(got))
+    except ValueError:
+        return False
+
+
+def _plain(value: Any) -> Any:
+    """A recorded value without the marks for what JSON lacks."""
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        if fields.keys() == {"$undefined"}:
+            return None
+        if fields.keys() == {"$number"}:
+            return float(fields["$number"])
+        return {name: _plain(item) for name, item in fields.items()}
+    return [_plain(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
+
+
+def _bytes(recorded: Any) -> bytes:
+    if isinstance(recorded, str):
+        return recorded.encode("utf-8", "surrogatepass")
+    return base64.b64decode(recorded["b64"])
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return repr(text) if len(text) <= 160 else repr(text[:160]) + f"... ({len(text)} characters)"
+
+
+# --- the rules -----------------------------------------------------------------------------------------------------------------
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A declared deviation. ``covers(recording, played, difference)`` says whether the difference is of this kind."""
+
+    name: str
+    reason: str
+    covers: Callable[[Recording, Played, Difference], bool]
+
+
+def settle(
+    recording: Recording, played: Played, differences: Sequence[Difference]
+) -> tuple[list[Difference], list[str]]:
+    """The differences that no rule covers, and the names of the rules that cover the others."""
+    open_: list[Difference] = []
+    used: dict[str, None] = {}
+    for difference in differences:
+        name = next((rule.name for rule in RULES if rule.covers(recording, played, difference)), None)
+        if name is None:
+            open_.append(difference)
+        else:
+            used[name] = None
+    return open_, list(used)
+
+
+_TERMINAL = re.compile(
+    rb'\[DONE\]|"finish_reason":\s*"|"type":\s*"message_stop"|"finishReason":\s*"|"blockReason":\s*"'
+)
+_CLOSING_USAGE = re.compile(rb'"choices":\s*\[\],\s*"usage":\s*\{')
+_CRASH = re.compile(
+    r"Cannot read properties of undefined \(reading '.*'\)|Cannot use 'in' operator to search for .*"
+)
+_NAMED = re.compile(r".{1,60}? error: ", re.DOTALL)
+_CUT_CHARACTER = re.compile("\ufffd+")
+
+
+def _whole_characters(recording: Recording, _played: Played, difference: Difference) -> bool:
+    theirs, ours = difference.expected, difference.got
+    if difference.place != "yield" or get(theirs, "type") != get(ours, "type"):
+        return False
+    cut, whole = get(theirs, "text"), get(ours, "text")
+    if not isinstance(cut, str) or not isinstance(whole, str) or "\ufffd" in whole:
+        return False
+    pattern = "[^\\x00-\\x7f]+".join(map(re.escape, _CUT_CHARACTER.split(cut)))
+    chunks = _body_chunks(recording)
+    return (
+        re.fullmatch(pattern, whole) is not None
+        and any("\ufffd" in chunk.decode("utf-8", "replace") for chunk in chunks)
+        and "\ufffd" not in b"".join(chunks).decode("utf-8", "replace")
+        and same({**theirs, "text": ""}, {**ours, "text": ""})
+    )
+
+
+def _interrupted(recording: Recording, played: Played, difference: Difference) -> bool:
+    outcome = _outcome(played, difference)
+    result = recorded_results(recording)[max(difference.call - 1, 0)]
+    body = b"".join(_body_chunks(recording))
+    return (
+        difference.place == "throws"
+        and difference.expected == ABSENT
+        and isinstance(outcome.error, StreamInterruptedError)
+        and same(result.get("yields", []), outcome.yields)
+        and _TERMINAL.search(body) is None
+        and _CLOSING_USAGE.search(body) is None
+    )
+
+
+def _engine_wording(recording: Recording, played: Played, difference: Difference) -> bool:
+    throws = recorded_results(recording)[max(difference.call - 1, 0)].get("throws")
+    error = _outcome(played, difference).error
+    if difference.place not in ("message", "class", "code") or not get(throws, "runtime_message"):
+        return False
+    if not isinstance(error, (TransportError, ProviderError, ConfigurationError)) or not error.message:
+        return False
+    named = _NAMED.match(throws["message"])
+    return named is None or error.message.startswith(named.group())
+
+
+def _crash_on_valid_input(recording: Recording, played: Played, difference: Difference) -> bool:
+    result = recorded_results(recording)[max(difference.call - 1, 0)]
+    throws = result.get("throws")
+    if not get(throws, "runtime_message") or not _CRASH.fullmatch(throws["message"]):
+        return False
+    outcome = _outcome(played, difference)
+    before = result.get("yields", [])
+    is_whole = outcome.error is None and same(before, outcome.yields[: len(before)])
+    if not is_whole or _TERMINAL.search(b"".join(_body_chunks(recording))) is None:
+        return False
+    if difference.place == "throws":
+        return difference.got == ABSENT
+    return (
+        difference.place == "yield"
+        and difference.expected == ABSENT
+        and get(difference.got, "type") == "usage"
+    )
+
+
+def _outcome(played: Played, difference: Difference) -> Outcome:
+    return played.outcomes[max(difference.call - 1, 0)]
+
+
+def _body_chunks(recording: Recording) -> list[bytes]:
+    """The pieces of the last answer's body."""
+    answers = [exchange["response"] for exchange in recording["exchanges"] if "response" in exchange]
+    return [_bytes(chunk) for chunk in answers[-1]["body_chunks"]] if answers else []
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "whole-characters",
+        "the reference decodes each chunk of bytes by itself, so a character cut by a border becomes U+FFFD; ours comes out whole",
+        _whole_characters,
+    ),
+    Rule(
+        "interrupted-stream",
+        "the reference takes the end of the bytes for the end of the answer; without the wire's own sign of an end ours is an error",
+        _interrupted,
+    ),
+    Rule(
+        "engine-wording",
+        "the text of this error comes from the JavaScript engine or its HTTP client; ours is an error at the same point, in our words",
+        _engine_wording,
+    ),
+    Rule(
+        "crash-on-valid-input",
+        "the reference reads a field of something that a valid answer may leave out, and dies with a TypeError; ours goes on",
+        _crash_on_valid_input,
+    ),
+)

@@ -1,0 +1,34 @@
+"""The reference's tables of models (``models.json``), read when first needed.
+
+Source: Roo-Code at commit 9bcd9918 (2025-10-01). They are the reference's facts, not today's: prices and limits here
+are what its results were computed with.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib import resources
+from typing import Any
+
+__all__ = ["constant", "default_model", "models"]
+
+
+@functools.cache
+def _tables() -> dict[str, Any]:
+    return json.loads(resources.files(__package__).joinpath("models.json").read_text("utf-8"))
+
+
+def models(provider: str) -> dict[str, dict[str, Any]]:
+    """The static table of a provider: model id -> facts; empty where the list is fetched."""
+    return _tables()[provider].get("models", {})
+
+
+def default_model(provider: str) -> str:
+    """The id the provider falls back to; empty where it has none."""
+    return _tables()[provider].get("default", "")
+
+
+def constant(provider: str, name: str) -> Any:
+    """A value that the reference exports beside a provider's table."""
+    return _tables()[provider]["constants"][name]
