@@ -6,6 +6,7 @@ raises. Were it to raise at once, what a consumer sees would depend on where the
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ __all__ = ["Closable"]
 T = TypeVar("T")
 
 
-class Closable:
+class Closable(ABC):
     """A decoder that closes for good at its first fault. Only the fault's message is kept: each raise is a new error."""
 
     __slots__ = ("_fault",)
@@ -36,9 +37,9 @@ class Closable:
             raise fault
         return _then_raise(events, fault.message)
 
+    @abstractmethod
     def _forget(self) -> None:
         """Drop every buffer."""
-        raise AssertionError("every decoder says what it holds")
 
 
 def _then_raise(events: list[T], message: str) -> Iterator[T]:
