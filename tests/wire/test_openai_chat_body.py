@@ -108,15 +108,26 @@ def test_tools_and_their_choice():
     assert written["tools"] == [
         {
             "type": "function",
-            "function": {"name": "weather", "description": "Looks outside.", "parameters": {"type": "object"}, "strict": True},
+            "function": {
+                "name": "weather",
+                "description": "Looks outside.",
+                "parameters": {"type": "object"},
+                "strict": True,
+            },
         },
-        {"type": "function", "function": {"name": "noop", "parameters": {"type": "object", "properties": {}}}},
+        {
+            "type": "function",
+            "function": {"name": "noop", "parameters": {"type": "object", "properties": {}}},
+        },
     ]
     assert written["tool_choice"] == {"type": "function", "function": {"name": "weather"}}
     routed = body(request, cache_marks="parts", tool_strict=False)["tools"][0]
     assert routed["cache_control"] == {"type": "ephemeral"}
     assert "strict" not in routed["function"]
-    assert body(ChatRequest("m", "hi", tools=(plain,), tool_choice=ToolChoice("required")))["tool_choice"] == "required"
+    assert (
+        body(ChatRequest("m", "hi", tools=(plain,), tool_choice=ToolChoice("required")))["tool_choice"]
+        == "required"
+    )
 
 
 def test_response_formats():
@@ -126,9 +137,9 @@ def test_response_formats():
         "type": "json_schema",
         "json_schema": {"name": "thing", "schema": schema, "strict": True},
     }
-    assert body(ChatRequest("m", "hi", response_format=ResponseFormat("json_object")), json_schema=False)["response_format"] == {
-        "type": "json_object"
-    }
+    assert body(ChatRequest("m", "hi", response_format=ResponseFormat("json_object")), json_schema=False)[
+        "response_format"
+    ] == {"type": "json_object"}
     with pytest.raises(UnsupportedError, match="response_format; got 'json_schema'"):
         body(asked, json_schema=False)
 
@@ -139,18 +150,36 @@ def test_response_formats():
         ("effort", ReasoningOptions("high"), {"reasoning_effort": "high"}),
         ("effort", ReasoningOptions(enabled=False), {"reasoning_effort": "none"}),
         ("effort", ReasoningOptions(enabled=True), {}),
-        ("openrouter", ReasoningOptions("high", summary="auto"), {"reasoning": {"effort": "high", "summary": "auto"}}),
-        ("openrouter", ReasoningOptions(budget_tokens=99, enabled=True), {"reasoning": {"max_tokens": 99, "enabled": True}}),
+        (
+            "openrouter",
+            ReasoningOptions("high", summary="auto"),
+            {"reasoning": {"effort": "high", "summary": "auto"}},
+        ),
+        (
+            "openrouter",
+            ReasoningOptions(budget_tokens=99, enabled=True),
+            {"reasoning": {"max_tokens": 99, "enabled": True}},
+        ),
         ("thinking", ReasoningOptions("max"), {"thinking": {"type": "enabled"}, "reasoning_effort": "max"}),
         ("thinking", ReasoningOptions("none"), {"thinking": {"type": "disabled"}}),
         ("thinking", ReasoningOptions(enabled=False), {"thinking": {"type": "disabled"}}),
-        ("thinking_budget", ReasoningOptions(budget_tokens=99), {"thinking": {"type": "enabled", "budget_tokens": 99}}),
+        (
+            "thinking_budget",
+            ReasoningOptions(budget_tokens=99),
+            {"thinking": {"type": "enabled", "budget_tokens": 99}},
+        ),
         ("thinking_budget", ReasoningOptions(budget_tokens=0), {"thinking": {"type": "disabled"}}),
-        ("enable_thinking", ReasoningOptions(budget_tokens=99), {"enable_thinking": True, "thinking_budget": 99}),
+        (
+            "enable_thinking",
+            ReasoningOptions(budget_tokens=99),
+            {"enable_thinking": True, "thinking_budget": 99},
+        ),
         ("enable_thinking", ReasoningOptions(enabled=False), {"enable_thinking": False}),
     ],
 )
-def test_reasoning_is_asked_for_in_the_services_words(style: str, options: ReasoningOptions, expected: dict[str, Any]):
+def test_reasoning_is_asked_for_in_the_services_words(
+    style: str, options: ReasoningOptions, expected: dict[str, Any]
+):
     written = body(ChatRequest("m", "hi", reasoning=options), reasoning=style)
     assert {name: value for name, value in written.items() if name not in ("model", "messages")} == expected
 
@@ -176,7 +205,10 @@ def test_fields_the_service_rejects_are_refused_by_name_and_value():
     with pytest.raises(UnsupportedError, match="stop"):
         body(ChatRequest("m", "hi", stop=["x"]), rejects=("stop", "tools"))
     with pytest.raises(UnsupportedError, match="tool_choice; got 'required'"):
-        body(ChatRequest("m", "hi", tools=(Tool("t"),), tool_choice=ToolChoice("required")), tool_choices=("auto", "none"))
+        body(
+            ChatRequest("m", "hi", tools=(Tool("t"),), tool_choice=ToolChoice("required")),
+            tool_choices=("auto", "none"),
+        )
 
 
 def test_contents_of_a_user_message():
@@ -201,7 +233,10 @@ def test_contents_of_a_user_message():
                 {"type": "text", "text": "look"},
                 {"type": "image_url", "image_url": {"url": "https://x.test/a.png", "detail": "low"}},
                 {"type": "image_url", "image_url": {"url": PNG_URL}},
-                {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERg==", "filename": "a.pdf"}},
+                {
+                    "type": "file",
+                    "file": {"file_data": "data:application/pdf;base64,JVBERg==", "filename": "a.pdf"},
+                },
                 {"type": "file", "file": {"file_id": "file-1"}},
                 {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}},
                 {"type": "video_url", "video_url": {"url": "v"}},
@@ -219,9 +254,15 @@ def test_files_by_address_where_the_service_takes_them():
         messages(turn)
     with pytest.raises(UnsupportedError, match="File"):
         messages(turn, files="none")
-    assert messages(turn, files="file_or_url")[0]["content"] == [{"type": "file", "file": {"file_data": "https://x.test/a.pdf"}}]
-    assert messages(turn, files="file_url")[0]["content"] == [{"type": "file_url", "file_url": {"url": "https://x.test/a.pdf"}}]
-    assert messages(turn, files="document_url")[0]["content"] == [{"type": "document_url", "document_url": "https://x.test/a.pdf"}]
+    assert messages(turn, files="file_or_url")[0]["content"] == [
+        {"type": "file", "file": {"file_data": "https://x.test/a.pdf"}}
+    ]
+    assert messages(turn, files="file_url")[0]["content"] == [
+        {"type": "file_url", "file_url": {"url": "https://x.test/a.pdf"}}
+    ]
+    assert messages(turn, files="document_url")[0]["content"] == [
+        {"type": "document_url", "document_url": "https://x.test/a.pdf"}
+    ]
 
 
 def test_system_and_developer_messages():
@@ -234,7 +275,15 @@ def test_an_assistant_message_with_calls_and_its_results():
     picture = ToolResult("c2", (Text("seen"), Image(data=PNG, media_type="image/png")))
     written = messages(
         user("go"),
-        assistant((Reasoning("hm"), Text("I "), Text("look."), ToolCall("c1", "weather", '{"a":1}'), ToolCall("c2", "camera"))),
+        assistant(
+            (
+                Reasoning("hm"),
+                Text("I "),
+                Text("look."),
+                ToolCall("c1", "weather", '{"a":1}'),
+                ToolCall("c2", "camera"),
+            )
+        ),
         Message("tool", (ToolResult("c1", "sunny"), picture)),
         user("thanks"),
     )
@@ -251,7 +300,10 @@ def test_an_assistant_message_with_calls_and_its_results():
         {"role": "tool", "tool_call_id": "c2", "content": "seen\n(see following user message for image)"},
         {
             "role": "user",
-            "content": [{"type": "image_url", "image_url": {"url": PNG_URL}}, {"type": "text", "text": "thanks"}],
+            "content": [
+                {"type": "image_url", "image_url": {"url": PNG_URL}},
+                {"type": "text", "text": "thanks"},
+            ],
         },
     ]
 
@@ -291,7 +343,10 @@ def test_results_as_parts_with_a_mark():
     ]
     several = Message("tool", (ToolResult("a", (Text("1"), Text("2"))),))
     assert messages(several)[0]["content"] == "1\n2"
-    assert messages(several, tool_results="parts")[0]["content"] == [{"type": "text", "text": "1"}, {"type": "text", "text": "2"}]
+    assert messages(several, tool_results="parts")[0]["content"] == [
+        {"type": "text", "text": "1"},
+        {"type": "text", "text": "2"},
+    ]
 
 
 def test_mistrals_tool_messages():
@@ -319,12 +374,23 @@ def test_earlier_reasoning_goes_back_as_the_service_wants_it():
     assert "signature" not in foreign
     bare = assistant((ToolCall("a", "t"),))
     assert "reasoning_content" not in messages(bare, reasoning_replay="reasoning_content")[0]
-    assert messages(bare, reasoning_replay="reasoning_content", reasoning_placeholder=" ")[0]["reasoning_content"] == " "
+    assert (
+        messages(bare, reasoning_replay="reasoning_content", reasoning_placeholder=" ")[0][
+            "reasoning_content"
+        ]
+        == " "
+    )
 
 
 def test_opaque_parts_go_back_byte_for_byte_and_only_to_where_they_came_from():
     details = '[{"type":"reasoning.encrypted",  "data":"\\u00e9=="}]'
-    turn = assistant((Text("yes"), Opaque("openrouter", "reasoning_details", details), ToolCall("a", "t", "", '{"google":{"s":1}}', "openrouter")))
+    turn = assistant(
+        (
+            Text("yes"),
+            Opaque("openrouter", "reasoning_details", details),
+            ToolCall("a", "t", "", '{"google":{"s":1}}', "openrouter"),
+        )
+    )
     request = ChatRequest("m", (turn,))
     there = OpenAIChatWire(Dialect(origin="openrouter")).chat(request, stream=False).body
     assert f'"reasoning_details":{details}'.encode() in there
@@ -344,7 +410,15 @@ def test_names_extras_and_prefill():
 
 
 def test_alternation_merges_neighbours():
-    turns = (system("s1"), system("s2"), user("a"), user((Text("b"), Image("https://x.test/i"))), system("late"), assistant("c"), assistant("d"))
+    turns = (
+        system("s1"),
+        system("s2"),
+        user("a"),
+        user((Text("b"), Image("https://x.test/i"))),
+        system("late"),
+        assistant("c"),
+        assistant("d"),
+    )
     assert messages(*turns, alternate=True) == [
         {"role": "system", "content": "s1\ns2"},
         {
@@ -375,7 +449,10 @@ def test_text_with_half_a_character_can_be_sent():
 
 
 def test_empty_messages_have_empty_content():
-    assert messages(user(()), assistant(())) == [{"role": "user", "content": ""}, {"role": "assistant", "content": ""}]
+    assert messages(user(()), assistant(())) == [
+        {"role": "user", "content": ""},
+        {"role": "assistant", "content": ""},
+    ]
 
 
 def test_counting_tokens_where_the_service_can():
