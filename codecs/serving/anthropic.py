@@ -274,18 +274,17 @@ def _message(identifier: str | None, model: str, usage: Usage) -> dict[str, Any]
 
 def _usage(usage: Usage) -> dict[str, Any]:
     """The mirror of how the wire counts: here the input is what the cache neither gave nor took."""
-    said: dict[str, Any] = {
+    return {
         "input_tokens": usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens,
         "cache_creation_input_tokens": usage.cache_write_tokens,
         "cache_read_input_tokens": usage.cache_read_tokens,
         "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},
     }
-    if usage.reasoning_tokens:
-        said["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
-    return said
 
 
 def _citation(citation: Citation) -> dict[str, Any]:
+    named: dict[str, Any]
     if citation.url is not None:
         named = {"type": "web_search_result_location", "url": citation.url, "title": citation.title}
     else:
@@ -305,7 +304,7 @@ def _model(model: Model) -> dict[str, Any]:
     listed: dict[str, Any] = {"type": "model", "id": model.id, "display_name": model.name or model.id}
     if model.created is not None:
         listed["created_at"] = datetime.fromtimestamp(model.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    limits = {"max_input_tokens": model.context_window, "max_tokens": model.max_output_tokens}
+    limits: dict[str, Any] = {"max_input_tokens": model.context_window, "max_tokens": model.max_output_tokens}
     return listed | {name: value for name, value in limits.items() if value is not None}
 
 

@@ -49,7 +49,7 @@ class _Source(msgspec.Struct, frozen=True, gc=False):
 class _TextBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type: str
     text: str
-    citations: msgspec.Raw | None = None
+    citations: msgspec.Raw = msgspec.Raw(b"null")
     cache_control: Mapping[str, Any] | None = None
 
 
@@ -167,7 +167,7 @@ def _request(given: _Body, members: Mapping[str, msgspec.Raw], dialect: Dialect,
     elif given.system:
         turns.insert(0, Message("system", [_part(raw, "system", dialect) for raw in given.system]))
     tools = [_tool(raw) for raw in given.tools]
-    functions = [tool for tool in tools if tool is not None]
+    functions = tuple(tool for tool in tools if tool is not None)
     if len(functions) < len(tools):
         extra["tools"] = _value(members["tools"])
     choice = given.tool_choice
@@ -312,8 +312,8 @@ def _known_part(kind: str, role: str, data: bytes, dialect: Dialect) -> Part | N
 def _text(data: bytes, dialect: Dialect) -> Text:
     block = decode_lenient(_TEXT, data)
     is_marked = block.cache_control is not None
-    citations = "" if block.citations is None else bytes(block.citations).decode()
-    if citations in ("", "null", "[]"):
+    citations = bytes(block.citations).decode("utf-8", "replace")
+    if citations in ("null", "[]"):
         return Text(block.text, is_marked)
     return Text(block.text, is_marked, citations, dialect.origin)
 

@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..framing.sse import SseDecoder
 from ..vocabulary import ChatRequest, ChatResponse, Model, ProviderError, StreamToken, fold
 from .anthropic_body import Dialect, body, count_body
 from .anthropic_errors import error_of_status
 from .anthropic_events import AnthropicInterpreter
 from .base import Headers, WireRequest
+from .json_sse import JsonSseDecoder
 from .shared import encode_json
 from .surrogates import decode_lenient
 
@@ -61,9 +61,9 @@ class AnthropicWire:
             "POST", _path(path, request.model), encode_json(body(request, dialect, stream=stream))
         )
 
-    def decoder(self) -> SseDecoder:
-        """Server-sent events. A last event without its blank line counts: what makes an answer whole is ``message_stop``."""
-        return SseDecoder(final_block=True)
+    def decoder(self) -> JsonSseDecoder:
+        """Server-sent events. A last event without its blank line counts if its JSON is whole (an ``error`` may end so)."""
+        return JsonSseDecoder()
 
     def interpreter(self) -> AnthropicInterpreter:
         """A new interpreter, whose opaque tokens carry the dialect's ``origin``."""

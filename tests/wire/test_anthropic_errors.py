@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tercet.codecs.vocabulary import (
     AuthenticationError,
     BadRequestError,
@@ -27,7 +28,9 @@ WIRE = AnthropicWire()
 
 
 def envelope(kind: str, message: str = "no", **more: Any) -> bytes:
-    return json.dumps({"type": "error", "error": {"type": kind, "message": message, **more}, "request_id": "req_1"}).encode()
+    return json.dumps(
+        {"type": "error", "error": {"type": kind, "message": message, **more}, "request_id": "req_1"}
+    ).encode()
 
 
 @pytest.mark.parametrize(
@@ -50,10 +53,18 @@ def envelope(kind: str, message: str = "no", **more: Any) -> bytes:
         (429, "error_of_tomorrow", RateLimitError, True),
     ],
 )
-def test_types_by_kind_and_status(status: int, kind: str, error: type[ProviderError], retryable: bool) -> None:
+def test_types_by_kind_and_status(
+    status: int, kind: str, error: type[ProviderError], retryable: bool
+) -> None:
     found = WIRE.error(status, {}, envelope(kind))
     assert type(found) is error
-    assert (found.status, found.code, found.retryable, found.request_id, str(found)) == (status, kind, retryable, "req_1", "no")
+    assert (found.status, found.code, found.retryable, found.request_id, str(found)) == (
+        status,
+        kind,
+        retryable,
+        "req_1",
+        "no",
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,31 +84,50 @@ def test_what_hides_behind_a_bad_request(message: str, error: type[ProviderError
 def test_the_stable_code_and_the_headers() -> None:
     headers = {"request-id": "req_2", "retry-after": "7", "x-should-retry": "false"}
     found = WIRE.error(429, headers, envelope("rate_limit_error", details={"error_code": "tier_limit"}))
-    assert (found.code, found.request_id, found.retry_after, found.retryable) == ("tier_limit", "req_2", 7.0, False)
+    assert (found.code, found.request_id, found.retry_after, found.retryable) == (
+        "tier_limit",
+        "req_2",
+        7.0,
+        False,
+    )
     assert WIRE.error(400, {"x-should-retry": "true"}, envelope("invalid_request_error")).retryable
 
 
 @pytest.mark.parametrize(
     ("status", "body", "error", "message"),
     [
-        (429, b'[{"error":{"code":429,"message":"Quota","status":"RESOURCE_EXHAUSTED","details":[]}}]', RateLimitError, "Quota"),
+        (
+            429,
+            b'[{"error":{"code":429,"message":"Quota","status":"RESOURCE_EXHAUSTED","details":[]}}]',
+            RateLimitError,
+            "Quota",
+        ),
         (403, b'{"message":"not yours"}', PermissionDeniedError, "not yours"),
         (502, b"<html>bad gateway</html>", ServerError, "<html>bad gateway</html>"),
         (500, b"", ServerError, "the provider answered with status 500 and no body"),
         (400, b'{"error":"just text"}', BadRequestError, "just text"),
         (400, b"[" * 100_000, BadRequestError, "[" * 300),
         (418, b"\xff\xfe", BadRequestError, "\ufffd\ufffd"),
-        (404, b'{"error":{"type":7,"message":[]},"request_id":{}}', NotFoundError, '{"error":{"type":7,"message":[]},"request_id":{}}'),
+        (
+            404,
+            b'{"error":{"type":7,"message":[]},"request_id":{}}',
+            NotFoundError,
+            '{"error":{"type":7,"message":[]},"request_id":{}}',
+        ),
     ],
 )
-def test_other_envelopes_are_read_by_status(status: int, body: bytes, error: type[ProviderError], message: str) -> None:
+def test_other_envelopes_are_read_by_status(
+    status: int, body: bytes, error: type[ProviderError], message: str
+) -> None:
     found = WIRE.error(status, {}, body)
     assert type(found) is error
     assert str(found) == message
 
 
 def test_keys_do_not_reach_the_error() -> None:
-    found: TercetError = WIRE.error(401, {}, envelope("authentication_error", "invalid x-api-key sk-ant-REDACTED"))
+    found: TercetError = WIRE.error(
+        401, {}, envelope("authentication_error", "invalid x-api-key sk-ant-REDACTED")
+    )
     assert "abcdefghij" not in str(found) + found.body
 
 
@@ -120,7 +150,9 @@ def test_errors_inside_a_stream(kind: str, error: type[ProviderError]) -> None:
 
 
 def test_recorded_failures(shared: Path) -> None:
-    cases = json.loads((shared / "vectors" / "llm-errors-recorded" / "cases.json").read_text("utf-8"))["cases"]
+    cases = json.loads((shared / "vectors" / "llm-errors-recorded" / "cases.json").read_text("utf-8"))[
+        "cases"
+    ]
     found = [
         WIRE.error(case["status"], case["headers"], json.dumps(case["body"]).encode())
         for case in cases

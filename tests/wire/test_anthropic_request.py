@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from tercet.codecs.vocabulary import (
     BadRequestError,
     ChatRequest,
@@ -54,7 +55,9 @@ ADAPTIVE = Dialect(thinking="adaptive")
 
 
 def body(messages: Any = "hi", dialect: Dialect = Dialect(), *, stream: bool = False, **options: Any) -> Any:  # noqa: B008  # frozen
-    return json.loads(AnthropicWire(dialect).chat(ChatRequest("claude-x", messages, **options), stream=stream).body)
+    return json.loads(
+        AnthropicWire(dialect).chat(ChatRequest("claude-x", messages, **options), stream=stream).body
+    )
 
 
 def content(*parts: Any, role: str = "user", dialect: Dialect = Dialect()) -> Any:  # noqa: B008  # frozen
@@ -157,13 +160,17 @@ def test_arguments_that_are_no_object_are_refused(arguments: str) -> None:
 
 
 def test_ids_of_other_providers_are_made_acceptable_on_both_sides() -> None:
-    said = body([user("x"), assistant([ToolCall("functions.f:0", "f")]), tool_result("functions.f:0", "1")])["messages"]
+    said = body([user("x"), assistant([ToolCall("functions.f:0", "f")]), tool_result("functions.f:0", "1")])[
+        "messages"
+    ]
     assert said[1]["content"][0]["id"] == said[2]["content"][0]["tool_use_id"] == "functions_f_0"
 
 
 def test_images() -> None:
     base64 = {"type": "base64", "media_type": "image/png", "data": "AAE="}
-    assert content(Image(url="https://x/y.png")) == [{"type": "image", "source": {"type": "url", "url": "https://x/y.png"}}]
+    assert content(Image(url="https://x/y.png")) == [
+        {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}}
+    ]
     assert content(Image(data=b"\0\1", media_type="image/png")) == [{"type": "image", "source": base64}]
     assert content(Image(url="data:image/png;base64,AAE="))[0]["source"] == base64
     assert content(Image(url="https://x/y.png", cache=True))[0]["cache_control"] == {"type": "ephemeral"}
@@ -221,7 +228,9 @@ def test_opaque_data_returns_only_to_where_it_came_from() -> None:
         {"type": "text", "text": "said", "citations": [{"url": "u"}]},
         {"type": "text", "text": "said"},
     ]
-    foreign = json.loads(AnthropicWire(Dialect(origin="other")).chat(ChatRequest("m", [assistant(parts)]), stream=False).body)
+    foreign = json.loads(
+        AnthropicWire(Dialect(origin="other")).chat(ChatRequest("m", [assistant(parts)]), stream=False).body
+    )
     assert [block["type"] for block in foreign["messages"][0]["content"]] == ["text", "text"]
 
 
@@ -276,7 +285,9 @@ def test_tools() -> None:
     ],
 )
 def test_tool_choice(choice: ToolChoice | None, parallel: bool | None, said: Any) -> None:
-    assert body(tools=[Tool("f")], tool_choice=choice, parallel_tool_calls=parallel).get("tool_choice") == said
+    assert (
+        body(tools=[Tool("f")], tool_choice=choice, parallel_tool_calls=parallel).get("tool_choice") == said
+    )
 
 
 @pytest.mark.parametrize(
@@ -347,7 +358,9 @@ def test_structured_output() -> None:
         (Dialect(takes_sampling=False), {"top_p": 1.0}, "top_p", "1.0"),
     ],
 )  # fmt: skip
-def test_what_the_api_cannot_say_is_refused_by_field_and_value(dialect: Dialect, options: Any, field: str, value: str) -> None:
+def test_what_the_api_cannot_say_is_refused_by_field_and_value(
+    dialect: Dialect, options: Any, field: str, value: str
+) -> None:
     with pytest.raises(UnsupportedError) as caught:
         body(dialect=dialect, **options)
     assert field in str(caught.value)
@@ -379,7 +392,13 @@ def test_the_other_fields_and_extra_last() -> None:
 def test_counting_asks_with_the_prompt_alone() -> None:
     wire = AnthropicWire()
     request = ChatRequest(
-        "m", [system("s"), user("hi")], temperature=0.5, max_tokens=9, stop=["x"], tools=[Tool("f")], extra={"speed": "fast"}
+        "m",
+        [system("s"), user("hi")],
+        temperature=0.5,
+        max_tokens=9,
+        stop=["x"],
+        tools=[Tool("f")],
+        extra={"speed": "fast"},
     )
     call = wire.count_tokens(request)
     assert call is not None
