@@ -132,6 +132,7 @@ class ChatInterpreter:
         "_decoder",
         "_dialect",
         "_has_blank_finish",
+        "_has_plain_reasoning",
         "_has_refused",
         "_id",
         "_kept",
@@ -160,6 +161,7 @@ class ChatInterpreter:
         self._calls_by_id: dict[str, _OpenCall] = {}
         self._raw: str | None = None
         self._has_blank_finish = False
+        self._has_plain_reasoning = False
         self._has_refused = False
         self._stop: str | None = None
         self._id: str | None = None
@@ -329,9 +331,12 @@ class ChatInterpreter:
         text = ""
         for field in self._dialect.reasoning_fields:
             text = text or getattr(delta, field) or ""
+        if text:
+            self._has_plain_reasoning = True
         if delta.reasoning_details is not _ABSENT:
             self._keep("reasoning_details", delta.reasoning_details)
-            text = text or details_text(bytes(delta.reasoning_details))  # usually `reasoning` says the same
+            if not self._has_plain_reasoning:  # `reasoning` says the same, where there is one
+                text = details_text(bytes(delta.reasoning_details))
         text = self._thoughts.join(text)
         if text:
             into.append(ReasoningDelta(text))

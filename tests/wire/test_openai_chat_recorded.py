@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def single_bytes(data: bytes) -> list[bytes]:
 def random_pieces(data: bytes) -> list[bytes]:
     rng = random.Random(len(data))
     cuts = sorted({0, len(data), *(rng.randrange(len(data)) for _ in range(200))})
-    return [data[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(cuts)]
 
 
 def crlf(data: bytes) -> list[bytes]:

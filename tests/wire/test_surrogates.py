@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -41,10 +43,7 @@ def test_a_half_alone_becomes_the_replacement_character():
 def test_any_text_cut_between_any_units_comes_back(text: str, data: st.DataObject):
     units = text.encode("utf-16-le")
     cuts = sorted({0, len(units), *(2 * cut for cut in data.draw(st.lists(st.integers(0, len(units) // 2))))})
-    pieces = [
-        units[start:end].decode("utf-16-le", "surrogatepass")
-        for start, end in zip(cuts, cuts[1:], strict=False)
-    ]
+    pieces = [units[start:end].decode("utf-16-le", "surrogatepass") for start, end in pairwise(cuts)]
     out = joined(*pieces)
     assert "".join(out) == text
     for piece in out:
