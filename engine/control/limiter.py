@@ -40,7 +40,7 @@ __all__ = ["AdaptiveRateLimiter", "Lease", "LimiterSnapshot", "Permit"]
 
 _NO_WORK_DONE = frozenset({OutcomeKind.THROTTLED, OutcomeKind.REJECTED, OutcomeKind.KEY, OutcomeKind.LOCAL})
 _NOT_ANSWERED = frozenset({OutcomeKind.LOCAL, OutcomeKind.CANCELLED})
-_MIN_REQUESTS_BURST = 1.0
+_MIN_BURST = 1.0  # a bucket that holds nothing would let nothing through, whatever its rate
 
 
 class Permit:
@@ -135,8 +135,8 @@ class AdaptiveRateLimiter:
         self._max_cooldown = max_cooldown
         self._forget_after = forget_after
         self._now = 0.0
-        self._requests = self._bucket(requests_per_minute, _MIN_REQUESTS_BURST)
-        self._tokens = self._bucket(tokens_per_minute, 0.0)
+        self._requests = self._bucket(requests_per_minute)
+        self._tokens = self._bucket(tokens_per_minute)
         self._leases: list[Lease] = []
         self._cubic: CubicRate | None = None
         self._requests_left = LearnedWindow()
@@ -240,7 +240,7 @@ class AdaptiveRateLimiter:
         self._advance(now)
         lease = Lease(requests_per_minute, tokens_per_minute, max_concurrency, until)
         self._leases.append(lease)
-        self._resize()
+        self._resize(self._now)
         return lease
 
     def revoke(self, lease: Lease, now: float) -> None:
@@ -248,7 +248,7 @@ class AdaptiveRateLimiter:
         self._advance(now)
         if lease in self._leases:
             self._leases.remove(lease)
-            self._resize()
+            self._resize(self._now)
 
     def next_wakeup(self, now: float) -> float:
         """Seconds from now until the smallest request could go: 0 now, ``inf`` when time alone cannot help."""
@@ -276,31 +276,36 @@ class AdaptiveRateLimiter:
             throttled=self._throttled,
         )
 
-    def _bucket(self, per_minute: float | None, least: float) -> Bucket | None:
+    def _bucket(self, per_minute: float | None) -> Bucket | None:
         if per_minute is None:
             return None
-        return Bucket(per_minute / 60.0, self._capacity(per_minute, least), self._now)
+        return Bucket(per_minute / 60.0, self._capacity(per_minute), self._now)
 
-    def _capacity(self, per_minute: float, least: float) -> float:
-        return max(per_minute / 60.0 * self._burst, least if per_minute > 0 else 0.0)
+    def _capacity(self, per_minute: float) -> float:
+        return max(per_minute / 60.0 * self._burst, _MIN_BURST) if per_minute > 0 else 0.0
 
     def _advance(self, now: float) -> None:
         self._now = max(self._now, now)
-        if self._leases and any(lease.until <= self._now for lease in self._leases):
-            self._leases = [lease for lease in self._leases if lease.until > self._now]
-            self._resize()
+        if self._leases:
+            for lease in sorted(self._leases, key=lambda lease: lease.until):
+                if lease.until > self._now:
+                    break
+                self._leases.remove(lease)
+                self._resize(
+                    lease.until
+                )  # buckets filled at its rate until it ended, and not until somebody looked
         if self._throttled_at is not None and self._now - self._throttled_at >= self._forget_after:
             self._throttled_at = None
             self._limit = math.inf
             self._cubic = CubicRate(self._now)
 
-    def _resize(self) -> None:
+    def _resize(self, now: float) -> None:
         if self._requests is not None and self._requests_per_minute is not None:
             rate = self._requests_per_minute + sum(lease.requests_per_minute for lease in self._leases)
-            self._requests.resize(rate / 60.0, self._capacity(rate, _MIN_REQUESTS_BURST), self._now)
+            self._requests.resize(rate / 60.0, self._capacity(rate), now)
         if self._tokens is not None and self._tokens_per_minute is not None:
             rate = self._tokens_per_minute + sum(lease.tokens_per_minute for lease in self._leases)
-            self._tokens.resize(rate / 60.0, self._capacity(rate, 0.0), self._now)
+            self._tokens.resize(rate / 60.0, self._capacity(rate), now)
 
     def _ceiling(self) -> float:
         if self._max_concurrency is None:

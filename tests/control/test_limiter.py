@@ -285,6 +285,14 @@ def test_leases_add_capacity_and_take_it_away() -> None:
     assert limiter.snapshot(101.0).in_flight == 0
 
 
+def test_a_bucket_fills_at_a_leases_rate_only_until_it_ends() -> None:
+    limiter = AdaptiveRateLimiter(requests_per_minute=6, burst_seconds=600)
+    for _ in range(60):
+        limiter.settle(permit_of(limiter), 0.0, OK)
+    limiter.grant(0.0, requests_per_minute=54, until=10.0)
+    assert limiter.snapshot(20.0).requests_available == pytest.approx(10 * 1.0 + 10 * 0.1)
+
+
 def test_two_equal_leases_are_two() -> None:
     limiter = AdaptiveRateLimiter(max_concurrency=0)
     leases = [limiter.grant(0.0, max_concurrency=1) for _ in range(2)]
