@@ -16,7 +16,7 @@ from .family import Family
 from .http import Request, fetch_with_retries, merge_headers, read_result
 from .messages import Message
 from .params import cost_anthropic, model_params
-from .values import get, is_true, parse_json, present, stringify
+from .values import get, is_true, items_of, parse_json, present, stringify, text_of
 
 __all__ = ["AnthropicFamily"]
 
@@ -83,9 +83,9 @@ class AnthropicFamily(Family):
         )
         reply = yield from self._post("/v1/messages", body)
         answer = yield from read_result(reply)
-        for block in get(answer, "content") or ():
+        for block in items_of(get(answer, "content")):
             if get(block, "type") == "text":
-                return block["text"]
+                return text_of(block["text"])
         return ""
 
     def ask_token_count(self, content: Sequence[Mapping[str, Any]]) -> Conversation[int | None]:
@@ -93,7 +93,8 @@ class AnthropicFamily(Family):
         body = {"model": self.get_model()["id"], "messages": [{"role": "user", "content": content}]}
         reply = yield from self._post("/v1/messages/count_tokens", body)
         answer = yield from read_result(reply)
-        return get(answer, "input_tokens")
+        count: int | None = get(answer, "input_tokens")
+        return count
 
     def _wants_long_context(self, model_id: str) -> bool:
         return model_id in _LONG_CONTEXT_MODELS and is_true(self.options.get("anthropicBeta1MContext"))
@@ -104,7 +105,7 @@ class AnthropicFamily(Family):
         base = self.options.get("anthropicBaseUrl") or self.env.get("ANTHROPIC_BASE_URL")
         request = Request(
             "POST",
-            (base or "https://api.anthropic.com").rstrip("/") + path,
+            (base or "https://api.anthropic.com").removesuffix("/") + path,
             merge_headers(
                 {"accept": "application/json", "content-type": "application/json", "user-agent": "tercet"},
                 self._credentials(),
@@ -144,7 +145,7 @@ class _Stream:
 
     def run(self) -> Conversation[None]:
         decoder = SseDecoder()
-        first = b""
+        first: bytes | None = b""
         while not self._is_done:
             data: bytes = yield Read()
             if first is not None:

@@ -18,7 +18,9 @@ def mark_anthropic(messages: Sequence[Message]) -> list[dict[str, Any]]:
     out = [dict(message) for message in messages]
     for place in users[-2:]:
         content: Any = out[place]["content"]
-        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else [*content]
+        blocks: list[dict[str, Any]] = (
+            [{"type": "text", "text": content}] if isinstance(content, str) else [*content]
+        )
         if blocks:
             blocks[-1] = {**blocks[-1], "cache_control": _mark()}
         out[place]["content"] = blocks
@@ -64,7 +66,7 @@ def _as_lists(messages: Sequence[dict[str, Any]]) -> None:
 
 
 def _mark_last_text(message: dict[str, Any]) -> None:
-    texts = [part for part in message["content"] if part["type"] == "text"]
+    texts: list[dict[str, Any]] = [part for part in message["content"] if part["type"] == "text"]
     if not texts:
         texts = [{"type": "text", "text": "..."}]
         message["content"].append(texts[0])

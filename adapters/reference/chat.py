@@ -20,7 +20,7 @@ from .family import Family, Setup
 from .http import Request, fetch_with_retries, merge_headers, read_result
 from .messages import Message, to_openai
 from .think import ThinkSplitter
-from .values import get, is_true, parse_json, present, stringify, text_of
+from .values import get, is_list, is_true, parse_json, present, stringify, text_of
 
 __all__ = ["ChatFamily", "ChatRow", "Client", "Facts", "chat_messages", "plain_client", "sdk_headers"]
 
@@ -194,8 +194,8 @@ class ChatFamily(Family):
         )
         request = Request(
             "POST",
-            client.url.rstrip("/") + path + client.query,
-            merge_headers(client.headers, {"content-type": "application/json"}),
+            client.url.removesuffix("/") + path + client.query,
+            merge_headers(dict(client.headers), {"content-type": "application/json"}),
             stringify(body).encode(),
         )
         return (
@@ -250,9 +250,9 @@ class ChatStream:
             event = parse_json(data)
         except ValueError as error:
             raise ProtocolError(f"an event of the stream is not JSON: {error}", body=data) from None
-        error = get(event, "error")
-        if is_true(error):
-            raise event_failure(error, data)
+        failure = get(event, "error")
+        if is_true(failure):
+            raise event_failure(failure, data)
         choices = get(event, "choices")
         if not isinstance(choices, list):
             if name == "error":
@@ -280,7 +280,7 @@ class ChatStream:
         return chunks
 
     def _split(self, text: Any) -> list[Chunk]:
-        if self._splitter is None or not isinstance(text, (str, list)):
+        if self._splitter is None or not (isinstance(text, str) or is_list(text)):
             raise ProtocolError(f"the content of a delta is not text: {text_of(text)}")
         return self._splitter.update(text)
 

@@ -15,7 +15,7 @@ import base64
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -35,7 +35,7 @@ from tercet.codecs.vocabulary import (
 )
 
 from .actions import Chunk
-from .values import get, parse_json, text_of
+from .values import get, is_list, is_object, parse_json, text_of
 
 __all__ = [
     "ABSENT",
@@ -231,7 +231,8 @@ def _compare_sleeps(recording: Recording, got: Sequence[float]) -> Iterator[Diff
 
 def recorded_results(recording: Recording) -> list[Mapping[str, Any]]:
     """What each call of a recording gave."""
-    return recording.get("results", [recording])
+    results: list[Mapping[str, Any]] = recording.get("results", [recording])
+    return results
 
 
 def same(a: Any, b: Any) -> bool:
@@ -240,13 +241,11 @@ def same(a: Any, b: Any) -> bool:
         return a is b
     if isinstance(a, (int, float)) and isinstance(b, (int, float)):
         return a == b
-    if isinstance(a, dict) and isinstance(b, dict):
-        left, right = cast("dict[str, Any]", a), cast("dict[str, Any]", b)
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
-    if isinstance(a, list) and isinstance(b, list):
-        first, second = cast("list[Any]", a), cast("list[Any]", b)
-        return len(first) == len(second) and all(map(same, first, second))
-    return type(a) is type(b) and a == b
+    if is_object(a) and is_object(b):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if is_list(a) and is_list(b):
+        return len(a) == len(b) and all(map(same, a, b))
+    return type(a) is type(b) and bool(a == b)
 
 
 def _same_body(expected: bytes, got: bytes) -> bool:
@@ -260,14 +259,13 @@ def _same_body(expected: bytes, got: bytes) -> bool:
 
 def _plain(value: Any) -> Any:
     """A recorded value without the marks for what JSON lacks."""
-    if isinstance(value, dict):
-        fields = cast("dict[str, Any]", value)
-        if fields.keys() == {"$undefined"}:
+    if is_object(value):
+        if value.keys() == {"$undefined"}:
             return None
-        if fields.keys() == {"$number"}:
-            return float(fields["$number"])
-        return {name: _plain(item) for name, item in fields.items()}
-    return [_plain(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
+        if value.keys() == {"$number"}:
+            return float(value["$number"])
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if is_list(value) else value
 
 
 def _bytes(recorded: Any) -> bytes:
@@ -351,9 +349,9 @@ def _interrupted(recording: Recording, played: Played, difference: Difference) -
 
 
 def _engine_wording(recording: Recording, played: Played, difference: Difference) -> bool:
-    throws = recorded_results(recording)[max(difference.call - 1, 0)].get("throws")
+    throws: Mapping[str, Any] = recorded_results(recording)[max(difference.call - 1, 0)].get("throws") or {}
     error = _outcome(played, difference).error
-    if difference.place not in ("message", "class", "code") or not get(throws, "runtime_message"):
+    if difference.place not in ("message", "class", "code") or not throws.get("runtime_message"):
         return False
     if not isinstance(error, (TransportError, ProviderError, ConfigurationError)) or not error.message:
         return False
@@ -363,8 +361,8 @@ def _engine_wording(recording: Recording, played: Played, difference: Difference
 
 def _crash_on_valid_input(recording: Recording, played: Played, difference: Difference) -> bool:
     result = recorded_results(recording)[max(difference.call - 1, 0)]
-    throws = result.get("throws")
-    if not get(throws, "runtime_message") or not _CRASH.fullmatch(throws["message"]):
+    throws: Mapping[str, Any] = result.get("throws") or {}
+    if not throws.get("runtime_message") or not _CRASH.fullmatch(throws["message"]):
         return False
     outcome = _outcome(played, difference)
     before = result.get("yields", [])
@@ -372,7 +370,7 @@ def _crash_on_valid_input(recording: Recording, played: Played, difference: Diff
     if not is_whole or _TERMINAL.search(b"".join(_body_chunks(recording))) is None:
         return False
     if difference.place == "throws":
-        return difference.got == ABSENT
+        return bool(difference.got == ABSENT)
     return (
         difference.place == "yield"
         and difference.expected == ABSENT

@@ -144,6 +144,7 @@ def _code(error: Any) -> str | None:
 
 def _sdk_message(status: int | None, error: Any, text: str | None) -> str:
     message = get(error, "message")
+    said: str | None
     if is_true(message):
         said = message if isinstance(message, str) else stringify(message)
     elif is_true(error):

@@ -16,17 +16,21 @@ __all__ = ["constant", "default_model", "models"]
 
 @functools.cache
 def _tables() -> dict[str, Any]:
-    return json.loads(resources.files(__package__).joinpath("models.json").read_text("utf-8"))
+    tables: dict[str, Any] = json.loads(
+        resources.files(__name__.rpartition(".")[0]).joinpath("models.json").read_text("utf-8")
+    )
+    return tables
 
 
 def models(provider: str) -> dict[str, dict[str, Any]]:
     """The static table of a provider: model id -> facts; empty where the list is fetched."""
-    return _tables()[provider].get("models", {})
+    known: dict[str, dict[str, Any]] = _tables()[provider].get("models", {})
+    return known
 
 
 def default_model(provider: str) -> str:
     """The id the provider falls back to; empty where it has none."""
-    return _tables()[provider].get("default", "")
+    return str(_tables()[provider].get("default", ""))
 
 
 def constant(provider: str, name: str) -> Any:

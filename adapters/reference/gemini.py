@@ -15,7 +15,7 @@ from .family import Family
 from .http import Request, fetch_once, merge_headers, read_result, reason_phrase
 from .messages import Message, to_gemini, to_gemini_parts
 from .params import model_params
-from .values import get, is_true, parse_json, present, stringify, text_of
+from .values import get, is_true, items_of, parse_json, present, stringify, text_of
 
 __all__ = ["GeminiFamily", "tiered_cost"]
 
@@ -71,7 +71,7 @@ class GeminiFamily(Family):
             answer = yield from read_result(reply)
         except TercetError as error:
             raise reworded(error, f"Gemini completion error: {error.message}") from error
-        parts = get(answer, "candidates", 0, "content", "parts") or []
+        parts = items_of(get(answer, "candidates", 0, "content", "parts"))
         text = "".join(part["text"] for part in parts if get(part, "text") and not get(part, "thought"))
         sources = _sources(get(answer, "candidates", 0, "groundingMetadata"))
         if sources:
@@ -84,7 +84,8 @@ class GeminiFamily(Family):
         body = {"contents": [{"parts": to_gemini_parts(content), "role": "user"}]}
         reply = yield from self._post(self.get_model()["id"], "countTokens", body)
         answer = yield from read_result(reply)
-        return get(answer, "totalTokens")
+        total: int | None = get(answer, "totalTokens")
+        return total
 
     def _temperature(self) -> float:
         chosen = self.options.get("modelTemperature")
@@ -99,13 +100,11 @@ class GeminiFamily(Family):
         return tools or None
 
     def _post(self, model_id: str, verb: str, body: Mapping[str, Any]) -> Conversation[Reply]:
-        base = (
-            self.options.get("googleGeminiBaseUrl") or "https://generativelanguage.googleapis.com"
-        ).rstrip("/")
+        base = self.options.get("googleGeminiBaseUrl") or "https://generativelanguage.googleapis.com"
         key = self.options.get("geminiApiKey")
         request = Request(
             "POST",
-            f"{base}/v1beta/models/{model_id}:{verb}",
+            f"{base.removesuffix('/')}/v1beta/models/{model_id}:{verb}",
             merge_headers(
                 {
                     "User-Agent": "tercet",
@@ -166,7 +165,7 @@ class _Stream:
         self._usage = get(answer, "usageMetadata") or self._usage
         return [
             {"type": "reasoning" if get(part, "thought") else "text", "text": part["text"]}
-            for part in get(candidate, "content", "parts") or ()
+            for part in items_of(get(candidate, "content", "parts"))
             if get(part, "text")
         ]
 
@@ -198,7 +197,7 @@ def _stream_failure(body: Any, data: str) -> ProviderError:
 
 
 def _sources(grounding: Any) -> list[dict[str, str]]:
-    webs = [get(chunk, "web") for chunk in get(grounding, "groundingChunks") or ()]
+    webs = [get(chunk, "web") for chunk in items_of(get(grounding, "groundingChunks"))]
     return [{"title": web.get("title") or web["uri"], "url": web["uri"]} for web in webs if get(web, "uri")]
 
 
@@ -220,10 +219,11 @@ def _usage_chunk(usage: Any, info: Mapping[str, Any]) -> Chunk:
 
 def tiered_cost(info: Mapping[str, Any], input_: float, output: float, reads: float) -> float | None:
     """US dollars by the first tier that holds the prompt; None where the model has no prices. Thoughts are not counted."""
-    tier = next((tier for tier in info.get("tiers") or () if input_ <= tier["contextWindow"]), {})
+    tier = next((tier for tier in items_of(info.get("tiers")) if input_ <= tier["contextWindow"]), None)
 
     def price(name: str) -> float:
-        return tier[name] if tier.get(name) is not None else info.get(name) or 0
+        special = get(tier, name)
+        return (info.get(name) or 0) if special is None else special
 
     if not price("inputPrice") or not price("outputPrice"):
         return None

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, urljoin, urlsplit
 
 import msgspec
@@ -68,7 +69,13 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes = b""
 
     def __repr__(self) -> str:
-        return f"<Request {self.method} {self.url.partition('?')[0]}>"
+        return f"<Request {self.method} {self._shown}>"
+
+    @property
+    def _shown(self) -> str:
+        """The URL without what may be secret in it: user, password and query."""
+        scheme, slashes, rest = self.url.partition("?")[0].rpartition("://")
+        return scheme + slashes + rest.rpartition("@")[2]
 
     def call(self) -> HttpCall:
         """The same as an :class:`HttpCall`. Raises ``ConfigurationError`` for a URL or a header that HTTP cannot carry."""
@@ -76,22 +83,24 @@ class Request(msgspec.Struct, frozen=True):
             parts = urlsplit(self.url)
             port = parts.port
         except ValueError as error:
-            raise ConfigurationError(f"{self.url!r} is not a URL: {error}") from None
+            raise ConfigurationError(f"{self._shown!r} is not a URL: {error}") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError(f"{self.url!r} is not an http or https URL")
+            raise ConfigurationError(f"{self._shown!r} is not an http or https URL")
         for _, value in self.headers:
             if not _is_field_value(value):
                 raise ConfigurationError(INVALID_KEY)
         target = quote(parts.path or "/", safe=_SAFE_IN_TARGET)
         if parts.query:
             target += "?" + quote(parts.query, safe=_SAFE_IN_TARGET)
-        scheme = "https" if parts.scheme == "https" else "http"
+        scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
         origin = Origin(scheme, parts.hostname, port or (443 if scheme == "https" else 80))
         return HttpCall(self.method, origin, target, self.headers, self.body)
 
     def redirected(self, status: int, location: str) -> Request:
         """The request that follows (Fetch standard, HTTP-redirect fetch). To another origin it carries no credentials."""
         url = urljoin(self.url, location)
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise ProtocolError("the answer redirects to something that is not http or https", status=status)
         dropped = frozenset[str]()
         method, body = self.method, self.body
         if (status in (301, 302) and method == "POST") or (status == 303 and method not in ("GET", "HEAD")):
@@ -103,11 +112,11 @@ class Request(msgspec.Struct, frozen=True):
         return Request(method, url, kept, body)
 
 
-def merge_headers(*groups: Mapping[str, str | None] | Iterable[tuple[str, str | None]]) -> tuple[Header, ...]:
+def merge_headers(*groups: Mapping[str, str | None]) -> tuple[Header, ...]:
     """Headers in order; a later one replaces an earlier of the same name in any case, and None removes it."""
     merged: dict[str, Header] = {}
     for group in groups:
-        for name, value in group.items() if isinstance(group, Mapping) else group:
+        for name, value in group.items():
             merged.pop(name.lower(), None)
             if value is not None:
                 merged[name.lower()] = (name, value)
@@ -136,23 +145,25 @@ def fetch_once(request: Request, failure: Failure) -> Conversation[Reply]:
 
 def fetch_with_retries(request: Request, failure: Failure) -> Conversation[Reply]:
     """Send, and send again as the SDKs do. Raises what ``failure`` makes of the last answer, or the last transport error."""
-    for attempt in range(_RETRIES + 1):
+    attempt = 0
+    while True:
         is_last = attempt == _RETRIES
+        headers: Mapping[str, str] = {}
         try:
             reply = yield from fetch(request)
         except TransportError as error:
             if is_last:
                 text = "Request timed out." if isinstance(error, DeadlineError) else "Connection error."
                 raise reworded(error, text) from error
-            yield from _wait(attempt, {})
-            continue
-        if reply.status in _OK:
-            return reply
-        if is_last or not _should_retry(reply):
-            break
-        yield from _wait(attempt, reply.headers)
-    text = yield from _error_text()
-    raise failure(reply, text)
+        else:
+            if reply.status in _OK:
+                return reply
+            if is_last or not _should_retry(reply):
+                text = yield from _error_text()
+                raise failure(reply, text)
+            headers = reply.headers
+        yield from _wait(attempt, headers)
+        attempt += 1
 
 
 def _should_retry(reply: Reply) -> bool:
@@ -180,11 +191,12 @@ def _asked_wait(headers: Mapping[str, str]) -> Conversation[float]:
     if not math.isnan(seconds):
         return seconds * 1000
     try:
-        at = parsedate_to_datetime(said).timestamp()
+        date = parsedate_to_datetime(said)
     except ValueError:
         return 0.0
+    at = date.replace(tzinfo=date.tzinfo or UTC)
     now: float = yield Now()
-    return (at - now) * 1000
+    return (at.timestamp() - now) * 1000
 
 
 def read_text() -> Conversation[str]:

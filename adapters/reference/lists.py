@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from tercet.codecs.vocabulary import ConfigurationError, TercetError
@@ -17,7 +17,7 @@ from . import facts
 from .actions import Conversation
 from .errors import openai_failure
 from .http import Request, fetch_once, merge_headers, read_text
-from .values import get, is_true, parse_float, parse_json, present
+from .values import get, is_list, is_object, is_true, parse_float, parse_json, present
 
 __all__ = ["get_json", "get_model_endpoints", "get_models", "get_openai_models"]
 
@@ -64,7 +64,7 @@ def get_openai_models(
     except TercetError:
         return []
     data = get(answer, "data")
-    return list(dict.fromkeys(get(model, "id") for model in data)) if isinstance(data, list) else []
+    return list(dict.fromkeys(get(model, "id") for model in data)) if is_list(data) else []
 
 
 def get_model_endpoints(wanted: Mapping[str, Any]) -> Conversation[Models]:
@@ -161,8 +161,7 @@ def _price(per_token: Any) -> float | None:
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
-    items = cast("list[Any]", value) if isinstance(value, list) else []
-    return [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
+    return [item for item in value if is_object(item)] if is_list(value) else []
 
 
 def _is_url(text: str) -> bool:

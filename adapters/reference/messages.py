@@ -118,7 +118,7 @@ def _function_response(block: Block) -> list[dict[str, Any]]:
 
 
 def _is_base64_image(item: Block) -> bool:
-    return item["type"] == "image" and item["source"]["type"] == "base64"
+    return bool(item["type"] == "image" and item["source"]["type"] == "base64")
 
 
 def _inline(block: Block) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def _plain(content: str | Sequence[Block]) -> str:
 def _plain_block(block: Block) -> str:
     match block["type"]:
         case "text":
-            return block["text"]
+            return text_of(block["text"])
         case "image":
             return f"[Image: {text_of(block['source'].get('media_type'))}]"
         case "tool_use":

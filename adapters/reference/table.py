@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from . import facts
 from .actions import Chunk
 from .anthropic import AnthropicFamily
@@ -106,17 +108,13 @@ _OPENAI = ChatRow(
 )
 
 
-def _of_openai(provider: str, **changes: Any) -> ChatRow:
-    fields = {name: getattr(_OPENAI, name) for name in _OPENAI.__struct_fields__}
-    return ChatRow(**{**fields, "provider": provider, **changes})
-
-
 CHAT_ROWS: dict[str, ChatRow] = {
     row.provider: row
     for row in (
         _OPENAI,
-        _of_openai(
-            "deepseek",
+        msgspec.structs.replace(
+            _OPENAI,
+            provider="deepseek",
             settings=as_openai(
                 key="deepSeekApiKey",
                 base="deepSeekBaseUrl",

@@ -14,9 +14,21 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
-__all__ = ["get", "is_true", "number_text", "parse_float", "parse_json", "present", "stringify", "text_of"]
+__all__ = [
+    "get",
+    "is_list",
+    "is_object",
+    "is_true",
+    "items_of",
+    "number_text",
+    "parse_float",
+    "parse_json",
+    "present",
+    "stringify",
+    "text_of",
+]
 
 _SAFE_INTEGER = 2**53
 _MAX_INDEX = 2**32 - 2
@@ -39,13 +51,28 @@ def is_true(value: Any) -> bool:
     return True
 
 
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether it is a JSON array."""
+    return isinstance(value, list)
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether it is a JSON object."""
+    return isinstance(value, dict)
+
+
+def items_of(value: Any) -> list[Any]:
+    """The items of an array, none of anything else."""
+    return value if is_list(value) else []
+
+
 def get(value: Any, *path: str | int) -> Any:
     """``value?.a?.[0]?.b``: what is found at the end of the path, None when a step of it is not there."""
     for step in path:
         if isinstance(step, str) and isinstance(value, Mapping):
             value = cast("Mapping[str, Any]", value).get(step)
-        elif isinstance(step, int) and isinstance(value, list) and 0 <= step < len(cast("list[Any]", value)):
-            value = cast("list[Any]", value)[step]
+        elif isinstance(step, int) and is_list(value) and 0 <= step < len(value):
+            value = value[step]
         else:
             return None
     return value
@@ -91,8 +118,8 @@ def text_of(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return number_text(value)
-    if isinstance(value, list):
-        return ",".join("" if item is None else text_of(item) for item in cast("list[Any]", value))
+    if is_list(value):
+        return ",".join("" if item is None else text_of(item) for item in value)
     return "[object Object]"
 
 

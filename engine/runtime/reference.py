@@ -72,7 +72,6 @@ class ReferenceStream(Generic[T]):
         self._transport = transport
         self._surroundings = surroundings or Surroundings()
         self._response: _Response | None = None
-        self._is_started = False
         self._result: T | None = None
         self._is_ended = False
 

@@ -40,7 +40,7 @@ from tercet.engine.runtime.reference import run as drive
 from tercet.engine.runtime.transport import Connection, Transport
 from tercet.engine.testing import End, MemoryNetwork, ScriptedExchange, ScriptedServer
 
-__all__ = ["Report", "check", "play", "register", "run"]
+__all__ = ["Report", "check", "check_directory", "play", "run"]
 
 _CLOCK = 1759320000.0  # 2025-10-01T12:00:00Z, the clock of the recordings
 _CHANCE = 0.5  # and what their random numbers were
@@ -58,46 +58,37 @@ class Report(msgspec.Struct):
     differences: list[str]
 
 
-def register(subparsers: Any) -> None:
-    """Add ``parity`` to the command line. ``subparsers`` is what ``ArgumentParser.add_subparsers`` returned."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "parity",
-        help="compare the reference face with recordings of the reference",
-        description=(
-            "Play recordings of the TypeScript reference against the reference face and compare requests, chunks, results, "
-            "errors and waits. Exits with 0 when no undeclared difference is left, else with 1."
-        ),
-    )
-    parser.add_argument(
-        "directory", type=Path, metavar="DIR", help="a folder of recordings, searched in depth"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
-    parser.add_argument(
-        "--recut",
-        action="store_true",
-        help="also with the answers cut after every byte, every seven bytes, and at random places",
-    )
-    parser.set_defaults(
-        run=lambda options: run(options.directory, sys.stdout, recut=options.recut, as_json=options.json)
-    )
+def run(options: argparse.Namespace) -> int:
+    """The command: ``options`` has ``directory``, ``recut`` and ``json``."""
+    directory = Path(options.directory)
+    if not directory.is_dir():
+        print(f"{directory} is not a folder of recordings", file=sys.stderr)
+        return 2
+    return check_directory(directory, sys.stdout, recut=options.recut, as_json=options.json)
 
 
-def run(directory: Path, out: TextIO, *, recut: bool = False, as_json: bool = False) -> int:
-    """Check every recording under ``directory`` and write the report to ``out``: 0 when nothing differs, 1 when something does, 2 when
-    there is nothing to check."""
-    files = [path for path in sorted(directory.rglob("*.json")) if path.parent != directory]
-    reports = [check(path, f"{path.parent.name}/{path.name}", recut=recut) for path in files]
+def check_directory(directory: Path, out: TextIO, *, recut: bool = False, as_json: bool = False) -> int:
+    """Check every recording under ``directory`` and write the report to ``out``.
+
+    0 when nothing differs that is not declared, 1 when something does, 2 when there is nothing to check. ``recut`` plays every recording
+    three times more, its answers cut after every byte, every seven bytes, and at random places.
+    """
+    found = ((path, json.loads(path.read_text("utf-8"))) for path in sorted(directory.rglob("*.json")))
+    reports = [
+        check(recording, path.relative_to(directory).as_posix(), recut=recut)
+        for path, recording in found
+        if "exchanges" in recording
+    ]
     counts = {
         status: sum(report.status == status for report in reports)
         for status in ("match", "declared", "differ", "not run")
     }
     if as_json:
         summary = {"recordings": len(reports), **counts, "files": msgspec.to_builtins(reports)}
-        out.write(json.dumps(summary, indent=1) + "\n")
+        out.write(json.dumps(summary, ensure_ascii=False) + "\n")
     else:
         for report in reports:
-            if report.status == "differ":
-                out.writelines(f"{report.file}: {line}\n" for line in report.differences)
+            out.writelines(f"{report.file}: {line}\n" for line in report.differences)
         if counts["not run"]:
             out.write(
                 f"{counts['not run']} not run: they count tokens, and no tokenizer is installed (tercet[tokens])\n"
@@ -110,9 +101,8 @@ def run(directory: Path, out: TextIO, *, recut: bool = False, as_json: bool = Fa
     return 1 if counts["differ"] else 0
 
 
-def check(path: Path, name: str, *, recut: bool = False) -> Report:
+def check(recording: Recording, name: str, *, recut: bool = False) -> Report:
     """Play one recording, and with ``recut`` three times more, its answers cut otherwise."""
-    recording: dict[str, Any] = json.loads(path.read_text("utf-8"))
     rules: dict[str, None] = {}
     lines: list[str] = []
     for label, cut in _cuts(name) if recut else [("", _as_recorded)]:
