@@ -22,9 +22,8 @@ from ..vocabulary import ProtocolError
 
 __all__ = ["GeminiDecoder"]
 
-_BARE = re.compile(
-    rb"\n[{\[]"
-)  # one literal byte in front: the search runs at memchr's pace, 5 GB/s where no line ends
+# 110 ns per 350-byte event; two `bytes.find` for two bytes each take 530 (CPython 3.11, best of 9).
+_BARE = re.compile(rb"\n[{\[]")
 _JSON = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -41,17 +40,22 @@ class GeminiDecoder(SseDecoder):
 
     def feed(self, chunk: Buffer, /) -> Iterable[SseEvent]:
         """See ``SseDecoder.feed``."""
-        return super().feed(self._sift(chunk))
+        self._check_open()
+        events = super().feed(self._sift(chunk))
+        return events if self._fits() else self._close(list(events), self._too_large())
 
     def split(self, chunk: Buffer, /) -> Iterable[tuple[str, bytes | memoryview]]:
         """See ``SseDecoder.split``."""
-        return super().split(self._sift(chunk))
+        self._check_open()
+        events = super().split(self._sift(chunk))
+        return events if self._fits() else self._close(list(events), self._too_large())
 
     def finish(self) -> Iterable[SseEvent]:
         """The last event if it is whole, then the bare document if it is."""
+        bare = self._bare
         events = list(super().finish())
-        if self._bare is not None:
-            events.append(SseEvent("", bytes(self._bare)))
+        if bare is not None:
+            events.append(SseEvent("", bytes(bare)))
         return [event for event in events if _is_whole(event.data)]
 
     def _sift(self, chunk: Buffer) -> Buffer:
@@ -70,10 +74,18 @@ class GeminiDecoder(SseDecoder):
             chunk, rest = chunk[:begin], chunk[begin:]
         else:
             chunk, rest = b"", chunk
-        if len(self._bare) + len(rest) > self._max_bare:
-            raise ProtocolError(f"a document that is not SSE is larger than {self._max_bare} bytes")
         self._bare += rest
         return chunk
+
+    def _fits(self) -> bool:
+        return self._bare is None or len(self._bare) <= self._max_bare
+
+    def _too_large(self) -> ProtocolError:
+        return ProtocolError(f"a document that is not SSE is larger than {self._max_bare} bytes")
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._bare = None
 
 
 def _is_whole(data: bytes | memoryview) -> bool:

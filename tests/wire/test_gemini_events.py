@@ -532,11 +532,20 @@ def test_the_last_event_counts_without_its_blank_line_if_it_is_whole() -> None:
     assert events_of(b'data: {"a":{"b":1}') == []
 
 
-def test_a_bare_document_has_a_limit() -> None:
+@pytest.mark.parametrize("way", ["feed", "split"])
+def test_a_bare_document_has_a_limit(way: str) -> None:
     decoder = GeminiDecoder(max_event_size=10)
-    assert list(decoder.feed(b"[12345")) == []
+    take = getattr(decoder, way)
+    assert list(take(b"data: 1\n\n[12345")) != []
     with pytest.raises(ProtocolError, match="larger than 10"):
-        decoder.feed(b"12345")
+        list(take(b"12345"))
+    with pytest.raises(ProtocolError, match="larger than 10"):
+        list(take(b"6"))
+    late = GeminiDecoder(max_event_size=10)
+    events = iter(late.feed(b"data: 1\n\n[1234567890"))
+    assert bytes(next(events).data) == b"1"  # what was whole before the fault is given first
+    with pytest.raises(ProtocolError, match="larger than 10"):
+        next(events)
 
 
 def test_a_bare_error_in_a_stream_is_the_error_it_says() -> None:
