@@ -51,8 +51,8 @@ class ContentFilter:
         "_is_closed",
         "_like",
         "_literal",
-        "_max_length",
         "_longest_prefix",
+        "_max_length",
         "_patterns",
         "_pos",
         "_prefixes",
@@ -82,7 +82,7 @@ class ContentFilter:
             raise ConfigurationError(
                 "a content filter with patterns or functions takes max_length, of 1 or more"
             )
-        self._max_length = max_length or 1
+        self._max_length = max_length if self._patterns and max_length else 1
         # Alternatives are tried in their order, so the longest goes first.
         ordered = sorted(literals, key=len, reverse=True)
         self._literal = re.compile("|".join(map(re.escape, ordered))) if ordered else None
