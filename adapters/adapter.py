@@ -99,7 +99,9 @@ class Adapter:
             value = getattr(request, field, None)
             if value is None or value == ():
                 continue
-            if self.unsupported == "error" or field == "tools":  # an answer without the tools would not be what was asked
+            if (
+                self.unsupported == "error" or field == "tools"
+            ):  # an answer without the tools would not be what was asked
                 raise UnsupportedError(
                     f"{self.id}:{model} does not take {field}={value!r}; leave it out, choose another model, "
                     "or open the manager with unsupported='drop'",
@@ -138,7 +140,9 @@ class Adapter:
             merged["content-type"] = "application/json"
         for name, value in (*self._headers, *asked.headers, *(headers or {}).items(), *auth_headers(key)):
             merged[name.lower()] = value
-        return HttpCall(asked.method, self.origin, self._prefix + asked.path, tuple(merged.items()), asked.body)
+        return HttpCall(
+            asked.method, self.origin, self._prefix + asked.path, tuple(merged.items()), asked.body
+        )
 
     # -- reading --------------------------------------------------------------------------------------------------------
 
@@ -164,7 +168,9 @@ class Adapter:
         usage = None if answer.usage is None else self.priced(answer.usage, model)
         return msgspec.structs.replace(answer, provider=self.id, model=model, usage=usage)
 
-    def error(self, status: int, headers: Mapping[str, str], body: bytes, *, model: str | None) -> TercetError:
+    def error(
+        self, status: int, headers: Mapping[str, str], body: bytes, *, model: str | None
+    ) -> TercetError:
         """The error that a failing answer stands for, with provider and model filled in."""
         return self.wire.error(status, headers, body).at(provider=self.id, model=model)
 

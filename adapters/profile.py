@@ -36,7 +36,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     - ``auth``: where the key goes. ``key_env``: the environment variables that may hold it, first found wins.
       ``auth_env`` names variables whose key goes elsewhere than ``auth`` says (Anthropic's token goes as a bearer).
     - ``key_required``: False where a server may run without one (Ollama).
-    - ``base_url_env``: variables that replace the base URL.
+    - ``base_url_env``: variables that replace the base URL, each with the path to put behind its value (``OLLAMA_HOST`` has none).
     - ``headers``: static headers. ``default_model``: what ``provider:`` without a model means, and the health probe's model.
     - ``catalog``: the catalog file with its models' facts (``adapters/catalog``), by default the one named like the id.
     - ``rejects``: request fields that none of its models takes; the catalog adds each model's own.
@@ -54,7 +54,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     key_env: Sequence[str] = ()
     auth_env: Mapping[str, AuthStyle] = {}
     key_required: bool = True
-    base_url_env: Sequence[str] = ()
+    base_url_env: Mapping[str, str] = {}
     headers: Mapping[str, str] = {}
     default_model: str | None = None
     catalog: str | None = None
@@ -71,7 +71,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
             raise ConfigurationError(
-                f"a provider's id is lower-case letters, digits, '.', '_' and '-'; got {self.id!r}", provider=self.id
+                f"a provider's id is lower-case letters, digits, '.', '_' and '-'; got {self.id!r}",
+                provider=self.id,
             )
 
     @property

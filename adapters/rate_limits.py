@@ -227,7 +227,9 @@ def _older_draft(text: str, at: float) -> list[tuple[_Unit, Window]]:
         members = parse_dictionary(text)
     except ValueError:
         return []
-    fields: _Fields = {name: str(members[name].value) for name in ("limit", "remaining", "reset") if name in members}
+    fields: _Fields = {
+        name: str(members[name].value) for name in ("limit", "remaining", "reset") if name in members
+    }
     window = _window(fields, at)
     return [] if window is None else [("requests", window)]
 

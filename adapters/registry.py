@@ -41,7 +41,11 @@ class ProviderRegistry:
             import difflib
 
             near = difflib.get_close_matches(provider, self._profiles, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(self._profiles))}"
+            hint = (
+                f"did you mean {' or '.join(near)}?"
+                if near
+                else f"there are {', '.join(sorted(self._profiles))}"
+            )
             raise ConfigurationError(f"there is no provider {provider!r}; {hint}")
         return profile
 
@@ -51,7 +55,9 @@ class ProviderRegistry:
             raise ConfigurationError(
                 f"there is a provider {profile.id!r} already; pass replace=True to put this one in its place"
             )
-        Adapter(profile, base_url=profile.base_url)  # a wrong URL, wire or dialect shows here, not at the first request
+        Adapter(
+            profile, base_url=profile.base_url
+        )  # a wrong URL, wire or dialect shows here, not at the first request
         self._profiles[profile.id] = profile
 
     def load_toml(self, source: str | Path, *, replace: bool = False) -> list[Profile]:
@@ -73,7 +79,9 @@ class ProviderRegistry:
 
     def _from_table(self, name: str, table: Any) -> Profile:
         if not isinstance(table, dict):
-            raise ConfigurationError(f"the provider file has {name!r} outside a table; write [{name}] and its fields below")
+            raise ConfigurationError(
+                f"the provider file has {name!r} outside a table; write [{name}] and its fields below"
+            )
         known = self._profiles.get(name)
         values = msgspec.to_builtins(known) if known is not None else {"id": name}
         try:
@@ -98,11 +106,18 @@ class ProviderRegistry:
         profile = self.get(provider)
         surroundings = environ or {}
         if base_url is None:
-            base_url = next((surroundings[name] for name in profile.base_url_env if surroundings.get(name)), None)
-            if base_url is not None and "://" not in base_url:
-                base_url = f"http://{base_url}"  # OLLAMA_HOST is host:port
+            base_url = _base_url_from(profile, surroundings)
         found = find_keys(profile, keys, surroundings)
         return Adapter(profile, keys=found, base_url=base_url, unsupported=unsupported, headers=headers)
+
+
+def _base_url_from(profile: Profile, environ: Mapping[str, str]) -> str | None:
+    for name, path in profile.base_url_env.items():
+        value = environ.get(name, "").strip()
+        if value:
+            scheme = "" if "://" in value else "http://"  # OLLAMA_HOST is host:port
+            return f"{scheme}{value.rstrip('/')}{path}"
+    return None
 
 
 def split_model(name: str, registry: ProviderRegistry) -> tuple[str, str]:
@@ -116,7 +131,9 @@ def split_model(name: str, registry: ProviderRegistry) -> tuple[str, str]:
             model = model or registry.get(provider).default_model or ""
             if model:
                 return provider, model
-            raise ConfigurationError(f"{name!r} names no model, and {provider} has no default one", provider=provider)
+            raise ConfigurationError(
+                f"{name!r} names no model, and {provider} has no default one", provider=provider
+            )
     provider, found, _ = name.partition(":")
     if found and "/" not in provider:
         registry.get(provider)

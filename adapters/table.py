@@ -13,7 +13,9 @@ from .profile import Profile
 __all__ = ["PROFILES"]
 
 _AS_OF = "2026-11-22"
-_FULL = ProviderCapabilities(tools=True, reasoning=True, images=True, structured_output=True, prompt_caching=True)
+_FULL = ProviderCapabilities(
+    tools=True, reasoning=True, images=True, structured_output=True, prompt_caching=True
+)
 _COMPATIBLE = {"max_tokens_field": "max_tokens", "done_marker": "optional", "files": "none"}
 """What most services that copy OpenAI's API have in common: the older field, and now and then no ``[DONE]``."""
 
@@ -26,7 +28,7 @@ PROFILES: tuple[Profile, ...] = (
         auth="x-api-key",
         key_env=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
         auth_env={"ANTHROPIC_AUTH_TOKEN": "bearer"},
-        base_url_env=("ANTHROPIC_BASE_URL",),
+        base_url_env={"ANTHROPIC_BASE_URL": ""},
         default_model="claude-sonnet-5",
         capabilities=ProviderCapabilities(
             tools=True,
@@ -92,7 +94,9 @@ PROFILES: tuple[Profile, ...] = (
         },
         key_env=("GROQ_API_KEY",),
         default_model="openai/gpt-oss-120b",
-        capabilities=ProviderCapabilities(tools=True, reasoning=True, structured_output=True, prompt_caching=True),
+        capabilities=ProviderCapabilities(
+            tools=True, reasoning=True, structured_output=True, prompt_caching=True
+        ),
         docs="https://console.groq.com/docs/api-reference",
         as_of=_AS_OF,
     ),
@@ -125,6 +129,7 @@ PROFILES: tuple[Profile, ...] = (
         base_url="http://localhost:11434/v1",
         dialect={**_COMPATIBLE, "think_tags": True},
         key_env=("OLLAMA_API_KEY",),
+        base_url_env={"OLLAMA_HOST": "/v1"},
         key_required=False,
         capabilities=ProviderCapabilities(tools=True, reasoning=True, images=True, structured_output=True),
         docs="https://github.com/ollama/ollama/blob/main/docs/openai.md",
@@ -135,7 +140,7 @@ PROFILES: tuple[Profile, ...] = (
         name="OpenAI",
         base_url="https://api.openai.com/v1",
         key_env=("OPENAI_API_KEY",),
-        base_url_env=("OPENAI_BASE_URL",),
+        base_url_env={"OPENAI_BASE_URL": ""},
         default_model="gpt-5.1",
         capabilities=ProviderCapabilities(
             tools=True, reasoning=True, images=True, files=True, structured_output=True, prompt_caching=True

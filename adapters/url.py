@@ -24,7 +24,9 @@ def parse_base_url(url: str) -> tuple[Origin, str]:
     if parts.scheme not in ("http", "https"):
         raise ConfigurationError(f"a base URL begins with https:// or http://; got {_printable(url)!r}")
     if parts.username or parts.password:
-        raise ConfigurationError(f"a base URL carries no user or password: {_printable(url)!r}; pass the key as a key")
+        raise ConfigurationError(
+            f"a base URL carries no user or password: {_printable(url)!r}; pass the key as a key"
+        )
     if not parts.hostname:
         raise ConfigurationError(f"the base URL {_printable(url)!r} names no host")
     if parts.query or parts.fragment:

@@ -30,7 +30,9 @@ def make_wire(name: str, dialect: Mapping[str, Any]) -> Wire:
     known: tuple[str, ...] = module.Dialect.__struct_fields__
     unknown = sorted(set(dialect) - set(known))
     if unknown:
-        raise ConfigurationError(f"the dialect of wire {name!r} has no field {unknown[0]!r}; it has {', '.join(known)}")
+        raise ConfigurationError(
+            f"the dialect of wire {name!r} has no field {unknown[0]!r}; it has {', '.join(known)}"
+        )
     try:
         values = msgspec.convert(dict(dialect), module.Dialect)
     except msgspec.ValidationError as error:

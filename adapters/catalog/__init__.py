@@ -27,7 +27,9 @@ class Catalog:
 
     def __init__(self, models: Sequence[Model] = ()) -> None:
         self._exact: Mapping[str, Model] = {model.id: model for model in models if not model.id.endswith("*")}
-        self._prefixes = sorted((model for model in models if model.id.endswith("*")), key=lambda m: -len(m.id))
+        self._prefixes = sorted(
+            (model for model in models if model.id.endswith("*")), key=lambda m: -len(m.id)
+        )
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self._exact.values())
@@ -54,7 +56,9 @@ def load_catalog(name: str) -> Catalog:
         return Catalog()
     facts = msgspec.json.decode(file.read_bytes(), type=_File)
     stamp = msgspec.structs.replace
-    return Catalog([stamp(m, provider=name, source=m.source or facts.source, as_of=facts.as_of) for m in facts.models])
+    return Catalog(
+        [stamp(m, provider=name, source=m.source or facts.source, as_of=facts.as_of) for m in facts.models]
+    )
 
 
 def cost(usage: Usage, prices: Sequence[Prices]) -> float | None:

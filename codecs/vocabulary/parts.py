@@ -122,6 +122,8 @@ Part = Text | Image | File | ToolCall | ToolResult | Reasoning | Opaque
 
 def _one_source(what: str, url: str | None, data: bytes | None, media_type: str | None) -> None:
     if (url is None) == (data is None):
-        raise BadRequestError(f"{what} takes exactly one of url and data; got url={url!r} and {len(data or b'')} bytes of data")
+        raise BadRequestError(
+            f"{what} takes exactly one of url and data; got url={url!r} and {len(data or b'')} bytes of data"
+        )
     if data is not None and not media_type:
         raise BadRequestError(f"{what} with data needs media_type, such as 'image/png'")

@@ -80,7 +80,9 @@ def assistant(content: str | Sequence[Part]) -> Message:
     return Message("assistant", content)
 
 
-def tool_result(tool_call_id: str, content: str, *, is_error: bool = False, name: str | None = None) -> Message:
+def tool_result(
+    tool_call_id: str, content: str, *, is_error: bool = False, name: str | None = None
+) -> Message:
     """A message of role ``tool`` with one result in it."""
     return Message("tool", (ToolResult(tool_call_id, content, is_error=is_error, name=name),))
 
@@ -90,7 +92,9 @@ class Tool(msgspec.Struct, frozen=True):
 
     name: str
     description: str = ""
-    parameters: Mapping[str, Any] = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
+    parameters: Mapping[str, Any] = msgspec.field(
+        default_factory=lambda: {"type": "object", "properties": {}}
+    )
     strict: bool | None = None
     cache: bool = False
 
@@ -103,7 +107,9 @@ class ToolChoice(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if (self.mode == "tool") != (self.name is not None):
-            raise BadRequestError(f"ToolChoice takes a name with mode 'tool' and only then; got {self.mode!r}, {self.name!r}")
+            raise BadRequestError(
+                f"ToolChoice takes a name with mode 'tool' and only then; got {self.mode!r}, {self.name!r}"
+            )
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):
@@ -116,7 +122,9 @@ class ResponseFormat(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if (self.type == "json_schema") != (self.schema is not None):
-            raise BadRequestError(f"ResponseFormat takes a schema with type 'json_schema' and only then; got type {self.type!r}")
+            raise BadRequestError(
+                f"ResponseFormat takes a schema with type 'json_schema' and only then; got type {self.type!r}"
+            )
 
 
 class ReasoningOptions(msgspec.Struct, frozen=True):
@@ -133,7 +141,9 @@ class ReasoningOptions(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if self.budget_tokens is not None and self.budget_tokens < -1:
-            raise BadRequestError(f"reasoning.budget_tokens is a count of tokens, 0 (off) or -1 (dynamic); got {self.budget_tokens}")
+            raise BadRequestError(
+                f"reasoning.budget_tokens is a count of tokens, 0 (off) or -1 (dynamic); got {self.budget_tokens}"
+            )
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
@@ -168,10 +178,14 @@ class ChatRequest(msgspec.Struct, frozen=True):
     metadata: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        messages = (Message("user", self.messages),) if isinstance(self.messages, str) else tuple(self.messages)
+        messages = (
+            (Message("user", self.messages),) if isinstance(self.messages, str) else tuple(self.messages)
+        )
         msgspec.structs.force_setattr(self, "messages", messages)
         if not self.model:
-            raise BadRequestError("ChatRequest.model is empty; say 'provider:model', such as 'openai:gpt-5.1'")
+            raise BadRequestError(
+                "ChatRequest.model is empty; say 'provider:model', such as 'openai:gpt-5.1'"
+            )
         if not messages:
             raise BadRequestError("ChatRequest.messages is empty; a request needs at least one message")
         _check_range("max_tokens", self.max_tokens, 1, None)
@@ -185,8 +199,14 @@ class ChatRequest(msgspec.Struct, frozen=True):
         names = [tool.name for tool in self.tools]
         if len(set(names)) != len(names):
             raise BadRequestError(f"ChatRequest.tools has two tools of one name: {sorted(names)}")
-        if self.tool_choice is not None and self.tool_choice.name is not None and self.tool_choice.name not in names:
-            raise BadRequestError(f"tool_choice names {self.tool_choice.name!r}, which is not among the tools {names}")
+        if (
+            self.tool_choice is not None
+            and self.tool_choice.name is not None
+            and self.tool_choice.name not in names
+        ):
+            raise BadRequestError(
+                f"tool_choice names {self.tool_choice.name!r}, which is not among the tools {names}"
+            )
 
     @property
     def turns(self) -> tuple[Message, ...]:

@@ -188,7 +188,9 @@ class Folder:
         self._parts.append(part)
         return part
 
-    def response(self, *, provider: str | None = None, model: str | None = None, request_id: str | None = None) -> ChatResponse:
+    def response(
+        self, *, provider: str | None = None, model: str | None = None, request_id: str | None = None
+    ) -> ChatResponse:
         """The answer so far; complete exactly if :class:`Finish` has come."""
         finish = self._finish
         parts = [part.close() if isinstance(part, _Open) else part for part in self._parts]

@@ -109,6 +109,8 @@ class Finish(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="finis
     model: str | None = None
 
 
-StreamToken = TextDelta | ReasoningDelta | ToolCallDelta | Citation | OpaqueDelta | UsageReport | Restarted | Finish
+StreamToken = (
+    TextDelta | ReasoningDelta | ToolCallDelta | Citation | OpaqueDelta | UsageReport | Restarted | Finish
+)
 CONTENT_TOKENS = (TextDelta, ReasoningDelta, ToolCallDelta, Citation, OpaqueDelta)
 """What commits an attempt: the first of these handed to the caller ends silent failover."""

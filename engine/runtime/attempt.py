@@ -1,0 +1,151 @@
+"""One attempt: a call on the wire, up to the first content (streamed) or to the whole answer.
+
+Everything here runs in the attempt's own task, in its lane's nursery. What it hands over, an :class:`OpenAnswer`, is read on by
+the consumer's task. Nothing stays open when one of these functions raises, cancellation included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+import trio
+
+from tercet.adapters.adapter import Adapter
+from tercet.adapters.auth import Key
+from tercet.adapters.call import HttpCall
+from tercet.adapters.rate_limits import parse_retry_after, should_retry_hint
+from tercet.codecs.processor import StreamProcessor
+from tercet.codecs.vocabulary import ChatResponse, ProtocolError, StreamToken, TercetError
+from tercet.codecs.vocabulary.tokens import CONTENT_TOKENS, Finish
+from tercet.codecs.wire.shared import request_id
+
+from ..control import Clocks
+from .settlement import Settlement
+from .ticket import Ticket
+from .transport import Response
+
+__all__ = ["OpenAnswer", "Sender", "check_status", "open_answer", "read_whole"]
+
+BODY_LIMIT = 64 * 1024 * 1024
+"""Bytes of a whole answer; answers with images and long documents stay far below."""
+_ERROR_BODY_LIMIT = 256 * 1024
+_ERROR_BODY_SECONDS = 5.0
+
+
+class Sender(Protocol):
+    """What an attempt needs of a transport."""
+
+    async def send(self, call: HttpCall, *, connect_timeout: float = 10.0) -> Response:
+        """Send a call; return with the head of its answer."""
+        ...
+
+
+class OpenAnswer:
+    """An answer that has shown content: the open response, what reads it, and the tokens found so far."""
+
+    __slots__ = ("adapter", "ended", "model", "processor", "request_id", "response", "settlement", "tokens")
+
+    def __init__(
+        self,
+        ticket: Ticket,
+        response: Response,
+        processor: StreamProcessor,
+        tokens: list[StreamToken],
+        *,
+        ended: bool,
+        settlement: Settlement,
+    ) -> None:
+        self.adapter: Adapter = ticket.adapter
+        self.model = ticket.model
+        self.response = response
+        self.processor = processor
+        self.tokens = tokens
+        self.ended = ended
+        self.settlement = settlement
+        self.request_id = request_id(response.headers)
+
+    def abandon(self) -> None:
+        """Close it unread: its caller has gone."""
+        self.response.close()
+        self.settlement.settle(None, None)
+
+
+async def open_answer(
+    ticket: Ticket, sender: Sender, key: Key | None, clocks: Clocks, settlement: Settlement
+) -> OpenAnswer:
+    """Send the ticket's request, read to the first content token or to the end. Raises typed errors."""
+    adapter, model = ticket.adapter, ticket.model
+    response = await _send(sender, adapter.chat(ticket.request, model, stream=True, key=key), clocks)
+    try:
+        settlement.observe(response.headers)
+        await check_status(response, adapter, model, settlement.wall)
+        processor = adapter.processor(model, ticket.transformers)
+        tokens: list[StreamToken] = []
+        ended = False
+        while not ended:
+            chunk = await response.receive()
+            ended = not chunk
+            found = processor.process_chunk(chunk) if chunk else processor.finish()
+            tokens += found
+            if any(isinstance(token, CONTENT_TOKENS) or type(token) is Finish for token in found):
+                break
+        settlement.first_content()
+        return OpenAnswer(ticket, response, processor, tokens, ended=ended, settlement=settlement)
+    except BaseException:
+        response.close()
+        raise
+
+
+async def read_whole(
+    ticket: Ticket, sender: Sender, key: Key | None, clocks: Clocks, settlement: Settlement
+) -> ChatResponse:
+    """Send the ticket's request and read the whole answer."""
+    adapter, model = ticket.adapter, ticket.model
+    response = await _send(sender, adapter.chat(ticket.request, model, stream=False, key=key), clocks)
+    try:
+        settlement.observe(response.headers)
+        await check_status(response, adapter, model, settlement.wall)
+        body = await response.read(BODY_LIMIT)
+    finally:
+        response.close()
+    answer = adapter.response(body, model)
+    return msgspec.structs.replace(answer, request_id=request_id(response.headers))
+
+
+async def check_status(
+    response: Response, adapter: Adapter, model: str | None, wall: Callable[[], float]
+) -> None:
+    """Raise the typed error of an answer that is not 2xx. Its body is read within a limit and a few seconds."""
+    status, headers = response.status, response.headers
+    if 200 <= status < 300:
+        return
+    if 300 <= status < 400:
+        raise ProtocolError(
+            f"{adapter.id} answered {status} and points elsewhere; redirects are not followed with a key. "
+            "Set the provider's base URL to the right address.",
+            status=status,
+            retryable=False,
+        )
+    body = b""
+    with trio.move_on_after(_ERROR_BODY_SECONDS):
+        try:
+            body = await response.read(_ERROR_BODY_LIMIT)
+        except TercetError:
+            body = b""  # the status is the news; a cut or endless error body adds nothing to it
+    error = adapter.error(status, headers, body, model=model)
+    error.at(
+        status=status,
+        retry_after=parse_retry_after(headers, wall_now=wall()),
+        request_id=request_id(headers),
+    )
+    hint = should_retry_hint(headers)
+    if hint is not None:
+        error.retryable = hint
+    raise error
+
+
+async def _send(sender: Sender, call: HttpCall, clocks: Clocks) -> Response:
+    return await sender.send(call, connect_timeout=math.inf if clocks.connect is None else clocks.connect)

@@ -1,0 +1,113 @@
+"""What an attempt holds, and its giving back: exactly once, whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import trio
+
+from tercet.adapters.auth import Key
+from tercet.adapters.rate_limits import parse_rate_limits
+from tercet.codecs.vocabulary import ChatResponse, Usage
+
+from ..control import Outcome, OutcomeKind, Pass, Permit
+
+if TYPE_CHECKING:
+    from .lane import KeySlot, Lane
+
+__all__ = ["Settlement"]
+
+
+class Settlement:
+    """The permit and the breaker pass of one attempt, with the times and limits to be learned from.
+
+    Made when the attempt is admitted. ``settle`` gives everything back and tells limiter, breaker, health and metrics; a second
+    call does nothing.
+    """
+
+    __slots__ = (
+        "_first_content",
+        "_lane",
+        "_number",
+        "_pass",
+        "_permit",
+        "_slot",
+        "_waited",
+        "is_settled",
+        "started",
+        "wall",
+    )
+
+    def __init__(
+        self,
+        lane: Lane,
+        slot: KeySlot,
+        permit: Permit,
+        pass_: Pass | None,
+        *,
+        number: int,
+        waited: float,
+        wall: Callable[[], float],
+    ) -> None:
+        """``number`` is the attempt's, from 1; ``waited`` the seconds it stood in the lane's queue; ``wall`` tells Unix time."""
+        self._lane = lane
+        self._slot = slot
+        self._permit = permit
+        self._pass = pass_
+        self._first_content: float | None = None
+        self._number = number
+        self._waited = waited
+        self.started = trio.current_time()
+        self.wall = wall
+        self.is_settled = False
+
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """The head of the answer has come: learn at once what it says about limits."""
+        limits = parse_rate_limits(headers, wall_now=self.wall())
+        if limits is not None:
+            self._slot.limiter.observe(limits, trio.current_time(), self._permit)
+
+    def first_content(self) -> None:
+        """The first content has come now."""
+        now = trio.current_time()
+        self._first_content = now - self.started
+        if self._pass is not None:
+            self._lane.breaker.progress(self._pass, now)
+
+    @property
+    def key(self) -> Key | None:
+        """The key that the attempt is to use."""
+        return self._slot.key
+
+    @property
+    def time_to_first_content(self) -> float | None:
+        """Seconds from admission to the first content, None if none came."""
+        return self._first_content
+
+    def settle(self, error: BaseException | None, answer: ChatResponse | None) -> None:
+        """The attempt is over: with ``error``, with a complete ``answer``, or (both None) left by its caller."""
+        if self.is_settled:
+            return
+        self.is_settled = True
+        now = trio.current_time()
+        usage = (answer.usage if answer is not None else None) or Usage()
+        facts = {
+            "first_content": self._first_content,
+            "duration": now - self.started,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+        }
+        if error is None and answer is None:
+            outcome = Outcome(OutcomeKind.CANCELLED, **facts)
+        else:
+            outcome = Outcome.of(error, **facts)
+        self._lane.settled(
+            self._slot,
+            self._permit,
+            self._pass,
+            outcome,
+            number=self._number,
+            waited=self._waited,
+            cost=usage.cost,
+        )

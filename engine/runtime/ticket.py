@@ -1,0 +1,160 @@
+"""A ticket: one attempt that somebody waits for.
+
+The manager's caller makes it, a lane takes it, an attempt task in the lane fulfils it. Whoever waits may be cancelled at any
+moment; then the ticket is withdrawn, and ``wait`` does not return before the attempt has let go of everything it held, so that
+"the block was left" means "nothing is left".
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from tercet.adapters.adapter import Adapter
+from tercet.codecs.processor import StreamTransformer
+from tercet.codecs.vocabulary import ChatRequest, ChatResponse, TercetError
+
+if TYPE_CHECKING:
+    from .attempt import OpenAnswer
+
+__all__ = ["Ticket"]
+
+_sequence = itertools.count()
+
+
+class Ticket:
+    """One attempt, from being handed to a lane until it is answered, failed or withdrawn."""
+
+    __slots__ = (
+        "_error",
+        "_order",
+        "_result",
+        "_running",
+        "_waiter",
+        "adapter",
+        "deadline",
+        "enqueued_at",
+        "is_forced",
+        "is_withdrawn",
+        "model",
+        "number",
+        "request",
+        "scope",
+        "stream",
+        "tokens",
+        "transformers",
+    )
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        model: str,
+        request: ChatRequest,
+        *,
+        stream: bool,
+        number: int,
+        priority: int = 0,
+        tokens: int = 0,
+        deadline: float = math.inf,
+        transformers: Sequence[StreamTransformer] = (),
+        is_forced: bool = False,
+    ) -> None:
+        """``number`` counts the request's attempts from 1. ``tokens`` is the estimate to reserve. ``deadline`` is the caller's, in
+        trio's time. ``is_forced`` passes an open breaker: the last resort when every target's breaker is open.
+        """
+        self.adapter = adapter
+        self.model = model
+        self.request = request
+        self.stream = stream
+        self.number = number
+        self.tokens = tokens
+        self.deadline = deadline
+        self.transformers = transformers
+        self.is_forced = is_forced
+        self.is_withdrawn = False
+        self.enqueued_at = trio.current_time()
+        self.scope: trio.CancelScope | None = None
+        self._order = (-priority, next(_sequence))
+        self._waiter: trio.lowlevel.Task | None = None
+        self._running: trio.Event | None = None
+        self._result: OpenAnswer | ChatResponse | None = None
+        self._error: BaseException | None = None
+
+    def __lt__(self, other: Ticket) -> bool:
+        return self._order < other._order
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the answer or the error is there."""
+        return self._result is not None or self._error is not None
+
+    # -- the waiting side -----------------------------------------------------------------------------------------------
+
+    async def wait(self) -> OpenAnswer | ChatResponse:
+        """The answer. Raises what the attempt failed with. Cancelling withdraws the ticket."""
+        if not self.is_settled:
+            self._waiter = trio.lowlevel.current_task()
+            try:
+                await trio.lowlevel.wait_task_rescheduled(self._abort)
+            except BaseException:
+                await self._withdraw()
+                raise
+        if self._error is not None:
+            try:
+                raise self._error
+            finally:
+                self._error = (
+                    None  # the traceback holds this frame, the frame this ticket: break the cycle here
+                )
+        assert self._result is not None
+        return self._result
+
+    def _abort(self, raise_cancel: Any) -> trio.lowlevel.Abort:
+        self._waiter = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    async def _withdraw(self) -> None:
+        self.is_withdrawn = True
+        if self.scope is not None:
+            self.scope.cancel()
+        if self._running is not None:
+            with trio.CancelScope(
+                shield=True
+            ):  # short: a cancelled attempt closes its socket without waiting
+                await self._running.wait()
+
+    # -- the lane's side ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """The attempt's task was spawned."""
+        self._running = trio.Event()
+
+    def end(self) -> None:
+        """The attempt's task holds nothing any more."""
+        self.scope = None
+        if self._running is not None:
+            self._running.set()
+
+    def succeed(self, result: OpenAnswer | ChatResponse) -> bool:
+        """Hand over the result; False if nobody wants it any more and the attempt must close it."""
+        if self.is_withdrawn:
+            return False
+        self._result = result
+        self._wake()
+        return True
+
+    def fail(self, error: BaseException) -> None:
+        """Hand over the error."""
+        if isinstance(error, TercetError):
+            error.at(provider=self.adapter.id, model=self.model, attempt=self.number)
+        self._error = error
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            trio.lowlevel.reschedule(waiter)
