@@ -128,6 +128,16 @@ class _Message:
         self._interims = 0
         self._overhead = 0
 
+    def _check_start(self, data: bytes | memoryview) -> None:
+        """Refuse at the first byte what a parser would take for RTSP or ICE, or would wait on for a line end that never comes."""
+        if data[0] != 0x48:  # "H"
+            raise ProtocolError("the answer does not begin like HTTP")
+
+    def _take_excess(self, data: bytes | memoryview) -> None:
+        """Bytes after the end. Blank lines are tolerated (llhttp skips them unseen); anything else is an answer to nothing."""
+        if bytes(data).strip(b"\r\n"):
+            self.keep_alive = False
+
     def _count_interim(self, status: int) -> None:
         self._interims += 1
         if status == 101:
@@ -174,7 +184,7 @@ class _Message:
         else:  # a chunked body in a 1.0 message is suspect (RFC 9112 section 6.1)
             self.keep_alive = "keep-alive" in tokens and coding is None and not self._until_close
         encoding = headers.get("content-encoding")
-        if encoding and encoding.lower() != "identity" and not self._is_bodiless:
+        if encoding and encoding.lower() not in {"identity", "none"} and not self._is_bodiless:
             self._decoder = ContentDecoder(encoding, max_ratio=self._limits.inflate_ratio)
         self.status = status
         self.http_version = version
@@ -241,10 +251,10 @@ class HttptoolsParser(_Message):
             return
         llhttp = self._llhttp
         if llhttp is None:
-            self.keep_alive = False
+            self._take_excess(data)
             return
-        if not self._head_bytes and not self.has_head and data[0] != 0x48:  # "H"
-            raise ProtocolError("the answer does not begin like HTTP")
+        if not self._head_bytes and not self.has_head:
+            self._check_start(data)
         count = len(self._pieces)
         try:
             llhttp.feed_data(data)
@@ -322,8 +332,10 @@ class H11Parser(_Message):
         if not data:
             return
         if self.is_complete:
-            self.keep_alive = False
+            self._take_excess(data)
             return
+        if not self._head_bytes and not self.has_head:
+            self._check_start(data)
         count = len(self._pieces)
         try:
             self._h11.receive_data(bytes(data))
@@ -331,8 +343,7 @@ class H11Parser(_Message):
         except h11.RemoteProtocolError:
             raise ProtocolError("the answer is not valid HTTP/1.1") from None
         if self.is_complete:
-            if self._h11.trailing_data[0]:
-                self.keep_alive = False
+            self._take_excess(self._h11.trailing_data[0])
         else:
             self._check_overhead(len(data), has_body=len(self._pieces) > count)
 

@@ -84,9 +84,9 @@ class Response:
         connection: Connection,
         make_parser: Callable[[str, TransportLimits], ResponseParser],
         method: str,
+        *,
         limits: TransportLimits,
         release: Release,
-        *,
         reused: bool,
     ) -> None:
         self._origin = origin
@@ -116,7 +116,15 @@ class Response:
         release: Release,
     ) -> Self:
         """A response whose head was read by someone else; ``parser`` has it, and takes the body."""
-        response = cls(origin, connection, lambda _method, _limits: parser, "", limits, release, reused=False)
+        response = cls(
+            origin,
+            connection,
+            lambda _method, _limits: parser,
+            "",
+            limits=limits,
+            release=release,
+            reused=False,
+        )
         response._parser = parser
         response.is_unanswered = False
         response.status = parser.status

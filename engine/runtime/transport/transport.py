@@ -106,8 +106,8 @@ class Transport:
                 connection,
                 self._parser_class,
                 call.method,
-                self.limits,
-                self._release,
+                limits=self.limits,
+                release=self._release,
                 reused=is_reused,
             )
             try:
