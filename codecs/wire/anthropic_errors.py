@@ -8,6 +8,7 @@ with envelopes of their own (Google's on Vertex, AWS's on Bedrock): of those the
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
@@ -101,7 +102,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
     if (
         isinstance(value, list) and value
     ):  # Google wraps the envelope into a list where the request was a streaming one
-        value = cast("list[Any]", value)[0]
+        value = cast("Sequence[Any]", value)[0]
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 

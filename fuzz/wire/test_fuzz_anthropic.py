@@ -105,7 +105,11 @@ def canonical(draw: st.DrawFn) -> list[StreamToken]:
                 )
                 tokens.append(
                     ToolCallDelta(
-                        calls, draw(TEXT), draw(TEXT), signature=signature, origin=more and "anthropic"
+                        calls,
+                        draw(TEXT),
+                        draw(TEXT),
+                        signature=signature,
+                        origin="anthropic" if more else None,
                     )
                 )
                 tokens += [

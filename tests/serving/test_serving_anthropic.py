@@ -90,7 +90,12 @@ def test_what_a_server_says_a_client_understands() -> None:
 
 
 def test_the_bytes_of_a_stream() -> None:
-    tokens = [UsageReport(Usage(3, 0)), TextDelta("é"), UsageReport(Usage(3, 1)), Finish("stop")]
+    tokens: list[StreamToken] = [
+        UsageReport(Usage(3, 0)),
+        TextDelta("é"),
+        UsageReport(Usage(3, 1)),
+        Finish("stop"),
+    ]
     usage = '"usage":{"input_tokens":3,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":'
     assert [piece.decode() for piece in SERVING.stream(tokens, model="m")] == [
         'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_0","type":"message","role":"assistant","model":"m",'

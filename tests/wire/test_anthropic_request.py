@@ -14,6 +14,7 @@ from tercet.codecs.vocabulary import (
     Image,
     Message,
     Opaque,
+    Part,
     Reasoning,
     ReasoningOptions,
     ResponseFormat,
@@ -207,7 +208,7 @@ def test_parts_in_the_wrong_role_are_refused(part: Any, role: str) -> None:
 
 def test_opaque_data_returns_only_to_where_it_came_from() -> None:
     block = '{"type": "server_tool_use" , "id":"s", "input":{"q":1}}'
-    parts = [
+    parts: list[Part] = [
         Reasoning("think", "sig", origin="anthropic"),
         Reasoning(encrypted="xyz", origin="anthropic"),
         Opaque("anthropic", "server_tool_use", block),

@@ -235,7 +235,7 @@ def test_cuts_newlines_and_comments_change_nothing(shared: Path) -> None:
         data = sse(lines)
         tokens = read(data)
         cuts = [sorted(chance.randrange(len(data)) for _ in range(count)) for count in (1, 7, 40)]
-        variants = {f"cut at {cut}": (data, cut) for cut in cuts}
+        variants: dict[str, tuple[bytes, Sequence[int]]] = {f"cut at {cut}": (data, cut) for cut in cuts}
         if len(data) < 20_000:
             variants["byte by byte"] = (data, range(1, len(data)))
         variants["CRLF"] = (data.replace(b"\n", b"\r\n"), cuts[2])
