@@ -32,8 +32,8 @@ from ..vocabulary import (
 from .openai_chat_extras import annotation, citations, content_runs, details_text, merged_details, usage_of
 from .openai_dialect import Dialect
 from .openai_errors import error_from_payload
-from .shared import as_object, finish_reason
-from .surrogates import SurrogateJoiner, decode_lenient
+from .shared import as_object, encode_json, finish_reason
+from .surrogates import SurrogateJoiner, decode_lenient, whole_text
 from .think import ThinkSplitter
 
 __all__ = ["ChatInterpreter"]
@@ -260,15 +260,15 @@ class ChatInterpreter:
                 code=raw,
                 body=bytes(data).decode("utf-8", "replace"),
             )
-        self._raw = raw
-        self._id = chunk.id if isinstance(chunk.id, str) else None
-        self._model = chunk.model if isinstance(chunk.model, str) else None
+        self._raw = whole_text(raw)
+        self._id = whole_text(chunk.id) if isinstance(chunk.id, str) else None
+        self._model = whole_text(chunk.model) if isinstance(chunk.model, str) else None
         for stop in (
             choice.stop_reason,
             choice.matched_stop,
         ):  # vLLM, SGLang: the stop sequence, or a token's number
             if isinstance(stop, str) and finish_reason(stop) == "other":
-                self._stop = stop
+                self._stop = whole_text(stop)
 
     def _settle(self) -> bool:
         """Whether a finish reason was given. A blank one counts where there are tool calls and no other."""
@@ -319,6 +319,10 @@ class ChatInterpreter:
         for run in content_runs(content, self._origin):  # Mistral
             if isinstance(run, str):
                 self._say(run, into)
+            elif isinstance(run, ReasoningDelta):
+                text = self._thoughts.join(run.text)
+                if text or run.signature:
+                    into.append(ReasoningDelta(text, signature=run.signature, origin=run.origin))
             else:
                 into.append(run)
 
@@ -354,7 +358,7 @@ class ChatInterpreter:
         """
         function = entry.function or _Function()
         index = entry.index if isinstance(entry.index, int) else None
-        call_id = entry.id if isinstance(entry.id, str) and entry.id else None
+        call_id = whole_text(entry.id) if isinstance(entry.id, str) and entry.id else None
         call: _OpenCall | None = None
         if index is not None:
             call = self._calls_by_index.get(index)
@@ -375,13 +379,13 @@ class ChatInterpreter:
             self._calls_by_id[call_id] = call
             if call.id is None:  # it came late; the made-up one is replaced
                 call.id = shown_id = call_id
-        name = function.name if function.name and not call.is_named else None
+        name = whole_text(function.name) if function.name and not call.is_named else None
         call.is_named = call.is_named or name is not None
         arguments = function.arguments
         if arguments is None:
             arguments = ""
         elif not isinstance(arguments, str):
-            arguments = msgspec.json.encode(arguments).decode()
+            arguments = encode_json(arguments).decode()
         arguments = call.arguments.join(arguments)
         signature = None
         if (

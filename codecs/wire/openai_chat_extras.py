@@ -14,7 +14,7 @@ import msgspec
 from ..vocabulary import Citation, ReasoningDelta, StreamToken, Usage
 from .openai_dialect import Dialect
 from .shared import as_list, as_object, encode_json
-from .surrogates import decode_lenient
+from .surrogates import decode_lenient, whole_text
 
 __all__ = ["annotation", "citations", "content_runs", "details_text", "merged_details", "usage_of"]
 
@@ -62,7 +62,7 @@ def annotation(entry: Any) -> Citation | None:
     if outer.get("type", "url_citation") != "url_citation" or not isinstance(inner.get("url"), str):
         return None
     return Citation(
-        inner["url"],
+        whole_text(inner["url"]),
         _text(inner, "title"),
         _text(inner, "content"),
         _offset(inner, "start_index"),
@@ -82,7 +82,7 @@ def citations(sources: Mapping[str, bytes]) -> list[Citation]:
             item = {"url": entry} if isinstance(entry, str) else as_object(entry)
             url = item.get("url")
             if isinstance(url, str) and url not in found:
-                found[url] = Citation(url, _text(item, "title"), _text(item, "snippet"))
+                found[url] = Citation(whole_text(url), _text(item, "title"), _text(item, "snippet"))
     return list(found.values())
 
 
@@ -92,20 +92,20 @@ def content_runs(chunks: list[Any], origin: str) -> Iterator[str | StreamToken]:
         item = {"type": "text", "text": chunk} if isinstance(chunk, str) else as_object(chunk)
         match item.get("type"):
             case "text":
-                yield _text(item, "text") or ""
+                yield _piece(item, "text")
             case "thinking":
                 thinking = item.get("thinking")
                 text = (
                     thinking
                     if isinstance(thinking, str)
-                    else "".join(_text(as_object(part), "text") or "" for part in as_list(thinking))
+                    else "".join(_piece(as_object(part), "text") for part in as_list(thinking))
                 )
                 signature = _text(item, "signature")
                 if text or signature:
                     yield ReasoningDelta(text, signature=signature, origin=origin if signature else None)
             case "reference":  # numbers of the sources that a tool's result had
                 for number in as_list(item.get("reference_ids")):
-                    yield Citation(title=str(number))
+                    yield Citation(title=whole_text(str(number)))
             case _:
                 continue
 
@@ -113,7 +113,7 @@ def content_runs(chunks: list[Any], origin: str) -> Iterator[str | StreamToken]:
 def details_text(raw: bytes) -> str:
     """The readable text of ``reasoning_details``: of ``reasoning.text`` and ``reasoning.summary`` entries."""
     entries = (as_object(entry) for entry in as_list(decode_lenient(_ANY, raw)))
-    return "".join(_text(entry, "text") or _text(entry, "summary") or "" for entry in entries)
+    return "".join(_piece(entry, "text") or _piece(entry, "summary") for entry in entries)
 
 
 def merged_details(pieces: list[bytes]) -> str:
@@ -134,7 +134,7 @@ def merged_details(pieces: list[bytes]) -> str:
                 continue
             for name, value in entry.items():
                 if name in _GROWING and isinstance(value, str):
-                    before[name] = (_text(before, name) or "") + value
+                    before[name] = _piece(before, name) + value
                 elif value is not None:
                     before[name] = value
     return encode_json(merged).decode()
@@ -153,15 +153,21 @@ def _continued(merged: list[dict[str, Any]], entry: dict[str, Any]) -> dict[str,
         is_closed = (
             entry.get("index") is None
             and before.get("signature")
-            and any(_text(entry, name) for name in _GROWING)
+            and any(_piece(entry, name) for name in _GROWING)
         )
         return None if is_closed else before
     return None
 
 
+def _piece(item: Mapping[str, Any], field: str) -> str:
+    """A text that the next delta may continue: half a character at its end is left for whoever joins them."""
+    value = item.get(field)
+    return value if isinstance(value, str) else ""
+
+
 def _text(item: Mapping[str, Any], field: str) -> str | None:
     value = item.get(field)
-    return value if isinstance(value, str) else None
+    return whole_text(value) if isinstance(value, str) else None
 
 
 def _offset(item: Mapping[str, Any], field: str) -> int | None:

@@ -39,12 +39,14 @@ from ..vocabulary import (
 from .shared import (
     as_list,
     as_object,
+    encode_json,
     error_type_of_status,
     is_context_overflow,
     masked,
     request_id,
     retry_after,
 )
+from .surrogates import whole_text
 
 __all__ = ["error_from_payload", "error_from_response"]
 
@@ -228,7 +230,7 @@ def error_from_payload(
     """
     text = masked(body.decode("utf-8", "replace"))
     facts = _Facts(payload)
-    message = masked(facts.message) or _described(status, text)
+    message = masked(whole_text(facts.message)) or _described(status, text)
     kind = _kind(facts, status)
     should = headers.get("x-should-retry")
     return kind(
@@ -265,7 +267,7 @@ class _Facts:
         self.words = [
             str(word).lower() for word in named if isinstance(word, str | int) and not isinstance(word, bool)
         ]
-        self.code = next((str(word) for word in named if isinstance(word, str) and word), None)
+        self.code = next((whole_text(word) for word in named if isinstance(word, str) and word), None)
         self.number = next(
             (number for number in (_number(word) for word in named) if number is not None), None
         )
@@ -275,7 +277,9 @@ class _Facts:
             or metadata.get("flagged_input")
             or as_object(inner.get("innererror")).get("content_filter_result")
         )
-        self.request_id = outer["request_id"] if isinstance(outer.get("request_id"), str) else None
+        self.request_id = (
+            whole_text(outer["request_id"]) if isinstance(outer.get("request_id"), str) else None
+        )
         said = (
             inner.get("message")
             or (error if isinstance(error, str) else None)
@@ -357,4 +361,7 @@ def _detail(detail: Any) -> Any:
 
 
 def _short(value: Any) -> str:
-    return msgspec.json.encode(value).decode("utf-8", "replace")[:300]
+    try:
+        return encode_json(value).decode()[:300]
+    except BadRequestError:  # nested too deep to be written
+        return ""

@@ -27,6 +27,7 @@ from ..vocabulary import (
     RateLimitError,
     ServerError,
 )
+from .surrogates import whole_text
 
 __all__ = [
     "as_list",
@@ -81,16 +82,17 @@ def encode_json(value: Any) -> bytes:
     Raises :class:`BadRequestError` for what JSON has no form for (a value in ``extra``, most likely).
     """
     try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return msgspec.json.encode(_without_halves(value))
+        try:
+            return msgspec.json.encode(value)
+        except UnicodeEncodeError:
+            return msgspec.json.encode(_without_halves(value))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BadRequestError(f"the request cannot be written as JSON: {error}") from error
 
 
 def _without_halves(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return whole_text(value)
     if isinstance(value, Mapping):
         return {_without_halves(key): _without_halves(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]  # of any kind: JSON
     if isinstance(value, list | tuple):

@@ -16,11 +16,15 @@ import msgspec
 
 from ..vocabulary import ProtocolError
 
-__all__ = ["SurrogateJoiner", "decode_lenient"]
+__all__ = ["SurrogateJoiner", "decode_lenient", "whole_text"]
 
 T = TypeVar("T")
 
 _HALF = re.compile("[\ud800-\udfff]")
+# msgspec's words for a Raw field: "Expected `raw`, got `array` - at `$.choices[0].delta.details`" (0.19, 0.22)
+_RAW_EXPECTED = re.compile(r"Expected `raw`, got `\w+` - at `\$([^`]+)`")
+_STEP = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
+_MOST_RAW_FIELDS = 32
 _ESCAPED_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -55,17 +59,22 @@ class SurrogateJoiner:
             text, self._held = text[:-1], text[-1]
         else:
             self._held = ""
-        if _HALF.search(text) is None:
-            return text
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return whole_text(text)
+
+
+def whole_text(text: str) -> str:
+    """A text that has no continuation (a name, a title), with its halves joined or, alone, U+FFFD."""
+    if text.isascii() or _HALF.search(text) is None:
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def decode_lenient(decoder: msgspec.json.Decoder[T], data: bytes | memoryview) -> T:
     """Decode one JSON document, letting halves of surrogate pairs and broken UTF-8 pass.
 
     What msgspec takes costs what msgspec costs. What it refuses is tried again: bytes that are not UTF-8 become U+FFFD (as WHATWG
-    HTML 9.2.6 decodes an event stream), escaped halves stay in the strings for a :class:`SurrogateJoiner` (in ``msgspec.Raw``
-    fields they become U+FFFD, because raw JSON must stay JSON). Raises :class:`ProtocolError` with the first 200 characters for
+    HTML 9.2.6 decodes an event stream), escaped halves stay in the strings for a :class:`SurrogateJoiner` (and stay escaped in
+    ``msgspec.Raw`` fields). Raises :class:`ProtocolError` with the first 200 characters for
     anything else: no JSON, other types than the Struct names, or nested too deep for the interpreter's stack.
     """
     try:
@@ -88,10 +97,28 @@ def _decode_again(decoder: msgspec.json.Decoder[T], data: bytes, refusal: Except
 
 
 def _convert(decoder: msgspec.json.Decoder[T], value: Any) -> T:
-    try:
-        return msgspec.convert(value, type=decoder.type)
-    except msgspec.ValidationError as error:
-        if "`raw`" not in str(error):
-            raise
-    whole = _HALF.sub("\ufffd", json.dumps(value, ensure_ascii=False))
-    return decoder.decode(whole)
+    for _ in range(_MOST_RAW_FIELDS):
+        try:
+            return msgspec.convert(value, type=decoder.type)
+        except msgspec.ValidationError as error:
+            found = _RAW_EXPECTED.search(str(error))
+            if found is None:
+                raise
+            _make_raw(value, _STEP.findall(found[1]))
+    return msgspec.convert(value, type=decoder.type)
+
+
+def _make_raw(value: Any, path: list[str]) -> None:
+    """Write what stands at the path (of every item, where it is a list's) as raw JSON.
+
+    msgspec converts a dict to a Struct, but nothing to ``Raw`` except a ``Raw``.
+    """
+    step, *rest = path
+    if step.startswith("["):
+        for item in value:
+            _make_raw(item, rest)
+    elif isinstance(value, dict) and step in value:
+        if rest:
+            _make_raw(value[step], rest)
+        elif not isinstance(value[step], msgspec.Raw):
+            value[step] = msgspec.Raw(json.dumps(value[step]))
