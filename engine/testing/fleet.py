@@ -22,7 +22,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import trio
 
 from .network import MemoryNetwork
-from .provider import FleetEvent, SimulatedProvider
+from .provider import HOST_SUFFIX, FleetEvent, SimulatedProvider
 from .supervision import Supervised
 
 __all__ = ["Fleet", "LoopbackFleet", "MemoryFleet"]
@@ -61,7 +61,7 @@ class MemoryFleet(_Providers):
 
     def base_url(self, name: str) -> str:
         """``http://<name>.simulated.test``: the API's paths go behind it."""
-        return f"http://{self[name].name}.simulated.test"
+        return f"http://{self[name].name}{HOST_SUFFIX}"
 
 
 class LoopbackFleet(_Providers):
@@ -91,6 +91,7 @@ class Fleet(_Providers):
         log: list[FleetEvent] = []
         for provider in providers:
             provider.log = log
+            provider.neighbours = by_name
         super().__init__(by_name, log)
 
     def in_memory(

@@ -52,7 +52,7 @@ class MemoryConnection:
         self.stream = stream
         self._on_close = on_close
 
-    async def send_all(self, data: bytes | bytearray | memoryview, /) -> None:
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all bytes; waits while the buffers are full. Raises ``trio.BrokenResourceError`` when the peer is gone."""
         await self.stream.send_all(data)
 
@@ -98,6 +98,7 @@ class MemoryNetwork:
     @property
     def open_connections(self) -> int:
         """Connections whose client's end is not closed: what is left when all clients are done is a leak."""
+        self._open = {connection for connection in self._open if not connection.stream.is_closed}
         return len(self._open)
 
     def serve(self, origin: str | Origin | Callable[[Origin], bool], handler: Handler) -> None:
@@ -133,10 +134,13 @@ class MemoryNetwork:
             latency=self.latency, bandwidth=self.bandwidth, buffer_size=self.buffer_size
         )
         self._tasks.nursery.start_soon(_serve, handler, theirs, name=f"handler of {origin}")
-        connection = MemoryConnection(ours, self._open.discard)
+        connection = MemoryConnection(ours, self._forget)
         self._open.add(connection)
         self.connections += 1
         return connection
+
+    def _forget(self, connection: MemoryConnection) -> None:
+        self._open.discard(connection)
 
     def _find(self, origin: Origin) -> Handler | None:
         handler = self._handlers.get(origin)

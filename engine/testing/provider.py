@@ -11,7 +11,7 @@ import inspect
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -41,25 +41,27 @@ __all__ = ["FleetEvent", "RequestsPerMinute", "SeenRequest", "SimulatedProvider"
 WireName = Literal["openai_chat", "anthropic", "gemini"]
 Headers = Iterable[tuple[str, str]]
 
-_KEY_HEADERS = {"openai_chat": "authorization", "anthropic": "x-api-key", "gemini": "x-goog-api-key"}
+HOST_SUFFIX = ".simulated.test"
+_KEY_HEADERS: dict[WireName, str] = {
+    "openai_chat": "authorization",
+    "anthropic": "x-api-key",
+    "gemini": "x-goog-api-key",
+}
 _SECRET_NAME = re.compile(r"auth|key|token|secret|cookie")
 _SECRET_QUERY = re.compile(r"([?&](?:key|api[-_]key|access_token)=)[^&#]*")
 _REMOVED = "[removed]"
 
-# What the real providers call their failures (error pages of OpenAI, Anthropic and Google's google.rpc.Code, read in 2026-11).
-_CODES: dict[str, dict[int, str]] = {
+# What the real providers call their failures (error pages of OpenAI and Anthropic, read in 2026-11). Google's word follows from the status.
+_CODES: dict[WireName, dict[int, str]] = {
     "openai_chat": {
-        400: "invalid_request_error",
         401: "invalid_api_key",
         402: "insufficient_quota",
         403: "permission_denied",
         404: "model_not_found",
         429: "rate_limit_exceeded",
-        500: "server_error",
         503: "service_unavailable",
     },
     "anthropic": {
-        400: "invalid_request_error",
         401: "authentication_error",
         402: "billing_error",
         403: "permission_error",
@@ -69,20 +71,12 @@ _CODES: dict[str, dict[int, str]] = {
         504: "timeout_error",
         529: "overloaded_error",
     },
-    "gemini": {
-        400: "INVALID_ARGUMENT",
-        401: "UNAUTHENTICATED",
-        403: "PERMISSION_DENIED",
-        404: "NOT_FOUND",
-        429: "RESOURCE_EXHAUSTED",
-        503: "UNAVAILABLE",
-        504: "DEADLINE_EXCEEDED",
-    },
+    "gemini": {},
 }
-_OTHER_CODES = {
+_OTHER_CODES: dict[WireName, tuple[str, str]] = {
     "openai_chat": ("invalid_request_error", "server_error"),
     "anthropic": ("invalid_request_error", "api_error"),
-    "gemini": ("INVALID_ARGUMENT", "INTERNAL"),
+    "gemini": ("", ""),
 }
 
 
@@ -132,7 +126,8 @@ class SimulatedProvider:
     accepts, None for any and none; another is answered with 401. ``limit`` adds a rate limit. ``GET /health`` is answered with 200.
 
     Counts: ``connections`` (ever), ``open_connections`` (now), ``closed_early`` (answers that the client did not wait for).
-    ``requests`` has all that came in, ``chats`` the chat requests among them, ``log`` what happened in order.
+    ``requests`` has all that came in, ``chats`` the chat requests among them, ``log`` what happened in order. In a fleet, ``neighbours`` are the
+    providers that a request may ask for by its ``Host`` header, whichever it is connected to.
     """
 
     def __init__(
@@ -157,6 +152,7 @@ class SimulatedProvider:
         self.keys = None if keys is None else frozenset(keys)
         self.requests: list[SeenRequest] = []
         self.log: list[FleetEvent] = []
+        self.neighbours: Mapping[str, SimulatedProvider] = {}
         self.connections = 0
         self.open_connections = 0
         self.closed_early = 0
@@ -195,13 +191,20 @@ class SimulatedProvider:
         self._note(number, "connect")
 
         async def service(request: HttpRequest, responder: Responder) -> None:
-            await self._answer(request, responder, number)
+            await self._by_host(request)._answer(request, responder, number)
 
         try:
             await serve_http(stream, service, self._refusal, max_body=self._max_body)
         finally:
             self.open_connections -= 1
             self._note(number, "disconnect")
+
+    def _by_host(self, request: HttpRequest) -> SimulatedProvider:
+        """Whom the ``Host`` header names, if it is one of the fleet; else whoever was connected to."""
+        host = (request.header("host") or "").partition(":")[0]
+        return (
+            self.neighbours.get(host.removesuffix(HOST_SUFFIX), self) if host.endswith(HOST_SUFFIX) else self
+        )
 
     def _note(self, connection: int, what: str) -> None:
         self.log.append(FleetEvent(trio.current_time(), self.name, connection, what))
@@ -245,10 +248,9 @@ class SimulatedProvider:
         chat, is_streamed, refused = None, False, Failure(404)
         try:
             chat, is_streamed = self._serving.request(request.method, request.target, request.body)
-        except NotFoundError as error:
-            refused = Failure(404, message=error.message)
-        except BadRequestError as error:
-            refused = Failure(400, message=error.message)
+        except (BadRequestError, NotFoundError) as error:
+            usual = 404 if isinstance(error, NotFoundError) else 400
+            refused = Failure(error.status or usual, message=error.message)
         key = self._key(request)
         seen = SeenRequest(
             trio.current_time(),
@@ -273,12 +275,14 @@ class SimulatedProvider:
 
     async def _chat(self, chat: ChatRequest, is_streamed: bool, voice: _Voice) -> None:
         self._asked += 1
-        answer = await self._ask_script(chat, self._asked)
+        with self._blame():
+            answer = await self._ask_script(chat, self._asked)
         if isinstance(answer, Failure):
             await self._fail(voice, answer)
             return
         reply = as_reply(answer)
-        pieces = list(self._serving.stream(reply.said_to(chat), model=chat.model))
+        with self._blame():  # a wire may be unable to say it: Gemini's arguments of a tool call are an object
+            pieces = list(self._serving.stream(reply.said_to(chat), model=chat.model))
         headers = [*self._limit_headers(), *reply.headers]
         try:
             if is_streamed:
@@ -291,14 +295,18 @@ class SimulatedProvider:
         except LimitReached:
             await _break(reply.fault, voice)
 
+    def _blame(self) -> Noted:
+        return Noted(
+            f"raised by the script of the simulated provider {self.name!r}, asked for its answer {self._asked}"
+        )
+
     async def _ask_script(self, chat: ChatRequest, n: int) -> Answer:
         self._steps += 1
         answer = step(self._script, self._steps)
         if not callable(answer):
             return answer
-        with Noted(f"raised by the script of the simulated provider {self.name!r}, asked for answer {n}"):
-            given = answer(chat, n)
-            return await given if inspect.isawaitable(given) else given
+        given = answer(chat, n)
+        return await given if inspect.isawaitable(given) else given
 
     async def _stream(self, reply: Reply, pieces: list[bytes], headers: Headers, voice: _Voice) -> None:
         _limit(reply.fault, None, voice)

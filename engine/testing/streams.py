@@ -10,7 +10,10 @@ Time is trio's clock, so under ``MockClock`` a slow network costs nothing.
 from __future__ import annotations
 
 import math
+import operator
 from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import trio
 
@@ -108,37 +111,43 @@ class MemoryStream(trio.abc.HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all bytes; waits while the buffer is full."""
-        if self._is_sending:
-            raise trio.BusyResourceError("another task is sending on this stream")
-        self._is_sending = True
-        try:
-            self._check_sending()
+        with self._sending():
             await trio.lowlevel.checkpoint()
             rest = memoryview(data)
             while rest:
-                self._check_sending()
-                room = self._out.capacity - self._out.held
-                if room <= 0:
-                    await self._out.writers.park()
-                    continue
+                room = await self._wait_for_room()
                 self._out.put(bytes(rest[:room]))
                 rest = rest[room:]
-        finally:
-            self._is_sending = False
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room in the buffer."""
-        await trio.lowlevel.checkpoint()
+        with self._sending():
+            await trio.lowlevel.checkpoint()
+            await self._wait_for_room()
+
+    @contextmanager
+    def _sending(self) -> Generator[None, None, None]:
+        if self._is_sending:
+            raise trio.BusyResourceError("another task is sending on this stream")
         self._check_sending()
-        while self._out.held >= self._out.capacity:
-            await self._out.writers.park()
+        self._is_sending = True
+        try:
+            yield
+        finally:
+            self._is_sending = False
+
+    async def _wait_for_room(self) -> int:
+        while True:
             self._check_sending()
+            if (room := self._out.capacity - self._out.held) > 0:
+                return room
+            await self._out.writers.park()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """The next write of the peer, or its first ``max_bytes``; empty when the peer has said that nothing more comes."""
         if self._is_receiving:
             raise trio.BusyResourceError("another task is receiving on this stream")
-        if max_bytes is not None and max_bytes < 1:
+        if max_bytes is not None and operator.index(max_bytes) < 1:
             raise ValueError(f"max_bytes is at least 1; got {max_bytes}")
         self._is_receiving = True
         try:
@@ -161,6 +170,8 @@ class MemoryStream(trio.abc.HalfCloseableStream):
     async def send_eof(self) -> None:
         """Say that nothing more comes (FIN); receiving goes on."""
         self._check_closed()
+        if self._is_sending:
+            raise trio.BusyResourceError("another task is sending on this stream")
         self._out.end(_FIN)
         await trio.lowlevel.checkpoint()
 
