@@ -132,7 +132,7 @@ class JsonStreamParser(Closable):
         return values
 
     def partial(self) -> Any:
-        """The unfinished value as far as it goes; the last finished one when none is unfinished, None before the first.
+        """The unfinished value as far as it goes, None if that is nowhere; the last finished value when none is unfinished.
 
         A string is cut after its last whole character, a number or literal that may go on is left out, as is a key without a value,
         and open containers are closed. Nothing is remembered between calls: each decodes the unfinished text anew, at msgspec's
