@@ -35,6 +35,7 @@ __all__ = ["Adapter", "Unsupported"]
 Unsupported = Literal["drop", "error"]
 
 _USER_AGENT = "tercet/0.1"
+_LIST_HEADERS = frozenset({"anthropic-beta"})
 _CLEARED: Mapping[str, Any] = {"tools": (), "images": None}
 
 
@@ -134,12 +135,13 @@ class Adapter:
         return None if asked is None else self.call(asked, key, request.headers)
 
     def call(self, asked: WireRequest, key: Key | None, headers: Mapping[str, str] | None = None) -> HttpCall:
-        """A wire's request with host, key and headers. Later headers of one name replace earlier ones."""
+        """A wire's request with host, key and headers. Later headers of one name replace earlier ones, or join them in a list."""
         merged: dict[str, str] = {}
         if asked.body:
             merged["content-type"] = "application/json"
-        for name, value in (*self._headers, *asked.headers, *(headers or {}).items(), *auth_headers(key)):
-            merged[name.lower()] = value
+        for given, value in (*self._headers, *asked.headers, *(headers or {}).items(), *auth_headers(key)):
+            name = given.lower()
+            merged[name] = f"{merged[name]},{value}" if name in _LIST_HEADERS and name in merged else value
         return HttpCall(
             asked.method, self.origin, self._prefix + asked.path, tuple(merged.items()), asked.body
         )

@@ -49,7 +49,11 @@ class Key:
 
 
 def find_keys(
-    profile: Profile, given: str | Sequence[str] | None, environ: Mapping[str, str], *, use_environ: bool = True
+    profile: Profile,
+    given: str | Sequence[str] | None,
+    environ: Mapping[str, str],
+    *,
+    use_environ: bool = True,
 ) -> tuple[Key, ...]:
     """The keys of a provider: those ``given``, else the first variable of ``key_env`` that is set and not blank.
 

@@ -9,7 +9,8 @@ Rules:
    times per target; once only for answers that were nonsense and names that did not resolve; never after TLS refused.
 4. The wait is drawn between 0 and a bound that doubles (full jitter). Throttled answers have a larger base. A Retry-After counts on throttling answers
    and 503 only; then the wait is never shorter than it asks.
-5. A wait that asks for more than ``max_retry_after``, or that would not end before the deadline, is not begun.
+5. A wait that asks for more than ``max_retry_after``, or that would not end before the deadline, is not begun. While there is another target, neither is one longer
+   than ``max_wait_before_failover``.
 6. Each retry costs tokens of a budget shared by all requests: when most requests fail, retries stop before they become a storm. Success pays back.
 7. Where "again here" is not allowed for any of these reasons, the next target is tried, or the request given up if there is none. A fail-over costs no budget: the
    number of targets bounds it. Our own trouble (a setting, no file descriptors) never fails over: it should be seen, and the next
@@ -120,7 +121,7 @@ class RetryPolicy(msgspec.Struct, frozen=True):
     """How often and how patiently one target is tried. Times in seconds.
 
     ``max_attempts`` is per target, the first included. ``base`` and ``throttling_base`` are the bounds of the first wait, doubled each time up to ``cap``.
-    ``max_retry_after`` is the longest wait a provider may ask for. Raises ValueError for senseless numbers.
+    ``max_retry_after`` is the longest wait a provider may ask for; with another target at hand no wait above ``max_wait_before_failover`` is begun. Raises ValueError for senseless numbers.
     """
 
     max_attempts: int = 3
@@ -128,11 +129,12 @@ class RetryPolicy(msgspec.Struct, frozen=True):
     throttling_base: float = 1.0
     cap: float = 8.0
     max_retry_after: float = 60.0
+    max_wait_before_failover: float = 5.0
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
             raise ValueError(f"RetryPolicy.max_attempts is at least 1; got {self.max_attempts}")
-        for name in ("base", "throttling_base", "cap", "max_retry_after"):
+        for name in ("base", "throttling_base", "cap", "max_retry_after", "max_wait_before_failover"):
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise ValueError(
@@ -175,6 +177,8 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         delay = full_jitter(attempt, base, self.cap, random)
         if hint is not None and hint > delay:
             delay = hint
+        if can_fail_over and delay > self.max_wait_before_failover:
+            return FailOver()
         if now + delay >= deadline:
             return _elsewhere(can_fail_over, f"a wait of {delay:.3g} s would pass the deadline")
         if budget is None:

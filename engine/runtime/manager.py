@@ -133,7 +133,7 @@ class ProviderManager:
         the connection before the cancellation goes on.
         """
         with await self._admit(request, priority):
-            answer = await self._dispatch(request, fallbacks, priority, (), stream=False, errors=[])
+            answer = await self._dispatch(self._journey(request, fallbacks, priority, stream=False))
         assert isinstance(answer, ChatResponse)
         return answer
 
@@ -155,13 +155,12 @@ class ProviderManager:
         if on_interruption not in ("raise", "restart"):
             raise ConfigurationError(f"on_interruption is 'raise' or 'restart'; got {on_interruption!r}")
         admission: list[_Admitted] = []
+        journey = self._journey(request, fallbacks, priority, transformers, stream=True)
 
-        async def dispatch(errors: Sequence[TercetError]) -> OpenAnswer:
+        async def dispatch(after: TercetError | None) -> OpenAnswer:
             if not admission:
                 admission.append(await self._admit(request, priority))
-            answer = await self._dispatch(
-                request, fallbacks, priority, transformers, stream=True, errors=errors
-            )
+            answer = await self._dispatch(journey, after)
             assert isinstance(answer, OpenAnswer)
             return answer
 
@@ -170,7 +169,9 @@ class ProviderManager:
             for held in admission:
                 held.release()
 
-        stream = TokenStream(dispatch, clocks=self._clocks, on_interruption=on_interruption, closed=closed)
+        stream = TokenStream(
+            dispatch, journey.failed, clocks=self._clocks, on_interruption=on_interruption, closed=closed
+        )
         self._streams.add(stream)
         return stream
 
@@ -289,83 +290,89 @@ class ProviderManager:
     # -- the loop -------------------------------------------------------------------------------------------------------
 
     async def _dispatch(
+        self, journey: _Journey, after: TercetError | None = None
+    ) -> OpenAnswer | ChatResponse:
+        """Ask until somebody answers. ``after`` is the error of an answer that broke off in the middle: go on behind it."""
+        if after is not None:
+            await self._go_on(journey, after, has_shown_content=True)
+        while True:
+            target = journey.target
+            try:
+                lane = await self._lane(target.provider)
+                ticket = journey.ticket(lane.adapter)
+                lane.submit(ticket)
+                answer = await ticket.wait()
+            except TercetError as error:
+                await self._go_on(journey, error)
+            else:
+                lane.retry_budget.pay_back(journey.owed)
+                journey.owed = 0
+                return answer
+
+    async def _go_on(self, journey: _Journey, error: TercetError, *, has_shown_content: bool = False) -> None:
+        """After a failed attempt: wait before the next one, or move on to the next target. Raises the outcome if that was the last.
+
+        An answer that broke off in the middle goes to the next target at once, where there is one: this one has shown what it can.
+        """
+        target = journey.target
+        journey.failed.append(error.at(provider=target.provider, model=target.model))
+        lane = self._lanes.get(target.provider)
+        if lane is None:  # it could not be made: no key, a wrong address
+            if not journey.has_next:
+                raise _outcome(journey.failed)
+            journey.move_on()
+            return
+        decision = self._retry.decide(
+            error,
+            attempt=journey.attempt,
+            now=trio.current_time(),
+            deadline=trio.current_effective_deadline(),
+            random=self._random,
+            budget=lane.retry_budget,
+            can_fail_over=journey.has_next,
+        )
+        _log.debug("%s:%s attempt %d: %s; %s", lane.id, target.model, journey.attempt, error, decision)
+        if isinstance(decision, Retry) and has_shown_content and journey.has_next:
+            lane.retry_budget.pay_back(decision.cost)
+            decision = FailOver()
+        match decision:
+            case Retry(delay=delay, cost=cost):
+                journey.owed = cost
+                await trio.sleep(delay)
+            case FailOver(larger_model_only=larger):
+                journey.move_on()
+                if larger and not self._skip_to_larger(journey, lane.adapter, target.model):
+                    raise _outcome(journey.failed)
+            case GiveUp():
+                raise _outcome(journey.failed)
+
+    def _skip_to_larger(self, journey: _Journey, adapter: Adapter, model: str) -> bool:
+        """Go on to a target whose model takes more than this one (or may: its window is unknown); False if there is none."""
+        window = _window(adapter, model)
+        while True:
+            target = journey.target
+            try:
+                other = _window(self.adapter(target.provider), target.model)
+            except ConfigurationError:
+                other = 0
+            if other is None or window is None or other > window:
+                return True
+            if not journey.has_next:
+                return False
+            journey.move_on()
+
+    def _journey(
         self,
         request: ChatRequest,
         fallbacks: Sequence[str],
         priority: int,
-        transformers: Sequence[StreamTransformer],
+        transformers: Sequence[StreamTransformer] = (),
         *,
         stream: bool,
-        errors: Sequence[TercetError],
-    ) -> OpenAnswer | ChatResponse:
-        """Ask target after target until one answers. ``errors`` are those of attempts that broke off after content."""
-        targets = self._plan(request, fallbacks, avoid={error.provider for error in errors})
-        deadline = trio.current_effective_deadline()
-        tokens = estimate_tokens(request)
-        failed: list[TercetError] = list(errors)
-        larger_than = 0
-        owed = 0
-        everything_is_open = all(self._is_open(target.provider) for target in targets)
-        for position, target in enumerate(targets):
-            is_last = position == len(targets) - 1
-            try:
-                lane = await self._lane(target.provider)
-            except ConfigurationError as error:
-                if len(targets) == 1:
-                    raise
-                failed.append(error)
-                continue
-            if larger_than and not self._is_larger(lane.adapter, target.model, larger_than):
-                continue
-            attempt = 0
-            while True:
-                attempt += 1
-                ticket = Ticket(
-                    lane.adapter,
-                    target.model,
-                    request,
-                    stream=stream,
-                    number=len(failed) + 1,
-                    priority=priority,
-                    tokens=tokens + (request.max_tokens or 0),
-                    deadline=deadline,
-                    transformers=transformers,
-                    is_forced=everything_is_open and position == 0,
-                )
-                lane.submit(ticket)
-                try:
-                    answer = await ticket.wait()
-                except TercetError as error:
-                    failed.append(error)
-                    decision = self._retry.decide(
-                        error,
-                        attempt=attempt,
-                        now=trio.current_time(),
-                        deadline=deadline,
-                        random=self._random,
-                        budget=lane.retry_budget,
-                        can_fail_over=not is_last,
-                    )
-                else:
-                    lane.retry_budget.pay_back(owed)
-                    return answer
-                _log.debug("%s:%s attempt %d: %s; %s", lane.id, target.model, attempt, failed[-1], decision)
-                if isinstance(decision, Retry):
-                    owed = decision.cost
-                    await trio.sleep(decision.delay)
-                    continue
-                if isinstance(decision, GiveUp):
-                    raise _outcome(failed)
-                if isinstance(decision, FailOver) and decision.larger_model_only:
-                    larger_than = self._window(lane.adapter, target.model)
-                owed = 0
-                break
-        raise _outcome(failed)
-
-    def _plan(self, request: ChatRequest, fallbacks: Sequence[str], avoid: set[str | None]) -> list[Target]:
-        """The targets in the order in which they are to be tried; those to be avoided come last."""
+    ) -> _Journey:
         targets = self._targets(request.model, fallbacks)
-        return sorted(targets, key=lambda target: target.provider in avoid) if avoid else targets
+        is_forced = all(self._is_open(target.provider) for target in targets)
+        return _Journey(request, targets, priority, transformers, stream=stream, is_forced=is_forced)
 
     def _targets(self, model: str, fallbacks: Sequence[str]) -> list[Target]:
         route = self._routes.get(model)
@@ -397,16 +404,6 @@ class ProviderManager:
     def _is_open(self, provider: str) -> bool:
         lane = self._lanes.get(provider)
         return lane is not None and lane.state is BreakerState.OPEN
-
-    @staticmethod
-    def _window(adapter: Adapter, model: str) -> int:
-        facts = adapter.catalog.get(model)
-        return (facts.context_window if facts else None) or 1
-
-    def _is_larger(self, adapter: Adapter, model: str, window: int) -> bool:
-        """Whether the model is known to take more than ``window`` tokens, or may (its window is unknown)."""
-        facts = adapter.catalog.get(model)
-        return facts is None or facts.context_window is None or facts.context_window > window
 
     async def _lane(self, provider: str) -> Lane:
         lane = self._lanes.get(provider)
@@ -502,6 +499,77 @@ class ProviderManager:
     def _abandon_streams(self) -> None:
         for stream in tuple(self._streams):
             stream.abandon()
+
+
+class _Journey:
+    """One request on its way: the targets, where it is, what failed so far. A stream keeps it over restarts."""
+
+    __slots__ = (
+        "_is_forced",
+        "_position",
+        "_priority",
+        "_request",
+        "_stream",
+        "_targets",
+        "_tokens",
+        "_transformers",
+        "attempt",
+        "failed",
+        "owed",
+    )
+
+    def __init__(
+        self,
+        request: ChatRequest,
+        targets: Sequence[Target],
+        priority: int,
+        transformers: Sequence[StreamTransformer],
+        *,
+        stream: bool,
+        is_forced: bool,
+    ) -> None:
+        self._request = request
+        self._targets = targets
+        self._priority = priority
+        self._transformers = transformers
+        self._stream = stream
+        self._is_forced = is_forced
+        self._tokens = estimate_tokens(request) + (request.max_tokens or 0)
+        self._position = 0
+        self.attempt = 0
+        self.owed = 0
+        self.failed: list[TercetError] = []
+
+    @property
+    def target(self) -> Target:
+        """The target that is asked now."""
+        return self._targets[self._position]
+
+    @property
+    def has_next(self) -> bool:
+        """Whether there is a target behind this one."""
+        return self._position + 1 < len(self._targets)
+
+    def move_on(self) -> None:
+        """To the next target."""
+        self._position += 1
+        self.attempt = self.owed = 0
+
+    def ticket(self, adapter: Adapter) -> Ticket:
+        """The ticket of the next attempt at the current target. When every breaker is open, the first target is asked all the same."""
+        self.attempt += 1
+        return Ticket(
+            adapter,
+            self.target.model,
+            self._request,
+            stream=self._stream,
+            number=len(self.failed) + 1,
+            priority=self._priority,
+            tokens=self._tokens,
+            deadline=trio.current_effective_deadline(),
+            transformers=self._transformers,
+            is_forced=self._is_forced and self._position == 0,
+        )
 
 
 class _Turn(NamedTuple):
@@ -650,6 +718,11 @@ def _outcome(failed: Sequence[TercetError]) -> TercetError:
         retry_after=min((e.retry_after for e in failed if e.retry_after is not None), default=None),
         retryable=any(error.retryable for error in failed),
     )
+
+
+def _window(adapter: Adapter, model: str) -> int | None:
+    facts = adapter.catalog.get(model)
+    return facts.context_window if facts is not None else None
 
 
 def _first(keys: Sequence[Key]) -> Key | None:

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import random
 import time
+import warnings
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -178,15 +180,24 @@ async def run(
         return stream.result
 
 
-@functools.cache
 def o200k_counter() -> Callable[[str], int] | None:
     """A counter of o200k tokens, for ``ReferenceProvider(count_text=...)``; None when the extra ``tokens`` is not installed.
 
-    Text that looks like a special token counts as the text it is.
+    Text that looks like a special token counts as the text it is. The tables (some megabytes) are read when a text is first counted.
     """
-    try:
-        encodings: Any = importlib.import_module("bpe_openai")
-    except ModuleNotFoundError:
-        return None
-    encode = encodings.get_encoding("o200k_base").encode_ordinary
-    return lambda text: len(encode(text))
+    return _count_o200k if importlib.util.find_spec("bpe_openai") else None
+
+
+def _count_o200k(text: str) -> int:
+    return len(_o200k_encoder()(text))
+
+
+@functools.cache
+def _o200k_encoder() -> Callable[[str], list[int]]:
+    with warnings.catch_warnings():
+        # bpe_openai 0.1.4 reads its tables with importlib.resources.open_binary, which Python 3.11 and 3.12 deprecate
+        warnings.simplefilter("ignore", DeprecationWarning)
+        library: Any = importlib.import_module("bpe_openai")
+        encode: Callable[[str], list[int]] = library.get_encoding("o200k_base").encode_ordinary
+        encode("")
+    return encode

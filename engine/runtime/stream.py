@@ -59,20 +59,22 @@ class TokenStream:
 
     def __init__(
         self,
-        dispatch: Callable[[Sequence[TercetError]], Awaitable[OpenAnswer]],
+        dispatch: Callable[[TercetError | None], Awaitable[OpenAnswer]],
+        errors: Sequence[TercetError],
         *,
         clocks: Clocks,
         on_interruption: OnInterruption,
         closed: Callable[[TokenStream], None],
     ) -> None:
-        """Made by the manager. ``dispatch(errors)`` opens an answer, given the errors of the attempts before."""
+        """Made by the manager. ``dispatch(after)`` opens an answer (``after`` the error that broke off the one before); ``errors``
+        grows with the attempts that fail."""
         self._dispatch = dispatch
         self._clocks = clocks
         self._on_interruption: OnInterruption = on_interruption
         self._on_close = closed
         self._answer: OpenAnswer | None = None
         self._folder = Folder()
-        self._errors: list[TercetError] = []
+        self._errors = errors
         self._batch: list[StreamToken] = []
         self._position = 0
         self._since_checkpoint = 0
@@ -87,7 +89,7 @@ class TokenStream:
         if self._answer is not None or self._is_closed:
             raise ConfigurationError("a TokenStream can be entered once; ask the manager for another")
         try:
-            await self._start()
+            await self._start(None)
         except BaseException:
             self._close()
             raise
@@ -115,8 +117,8 @@ class TokenStream:
         """Close from outside, at once: the manager's block has ended. A reader that waits gets a typed error."""
         self._close()
 
-    async def _start(self) -> None:
-        answer = self._answer = await self._dispatch(self._errors)
+    async def _start(self, after: TercetError | None) -> None:
+        answer = self._answer = await self._dispatch(after)
         self._batch = self._taken(answer.tokens)
         self._position = 0
 
@@ -254,12 +256,11 @@ class TokenStream:
         answer.response.close()
         answer.settlement.settle(error, None)
         error.at(provider=answer.adapter.id, model=answer.model, request_id=answer.request_id)
-        self._errors.append(error)
         said = self.response
         self._is_over = True
         if self._on_interruption == "restart" and _may_restart(error):
             try:
-                await self._start()
+                await self._start(error)
             except TercetError as final:
                 raise final.at(response=said) from error
             self._is_over = False
@@ -269,7 +270,7 @@ class TokenStream:
             self._saw_finish = False
             self._batch = self._taken([restarted, *self._batch])
             return self._answer
-        raise _as_interruption(error, said, self._errors)
+        raise _as_interruption(error, said, [*self._errors, error])
 
     # -- facts ----------------------------------------------------------------------------------------------------------
 

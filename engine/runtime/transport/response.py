@@ -298,7 +298,7 @@ class Response:
         self._let_go(is_reusable=self._parser.keep_alive and not self._is_unsent)
 
     def _fail(self, failure: TransportError) -> None:
-        self._failure = failure.at(status=self._parser.status or None)
+        self._failure = failure.at(status=self.status or self._parser.status or None)
         self._let_go(is_reusable=False)
 
     def _let_go(self, *, is_reusable: bool) -> None:
