@@ -5,7 +5,7 @@ A *script* is one of
 - a :class:`Reply` or a fault: every request is answered so;
 - a sequence of them: one per chat request, the last one repeats;
 - a callable ``(ChatRequest, n) -> Reply | fault`` (or an async one), ``n`` counting the provider's chat requests from 1.
-  Callables may stand in a sequence too.
+  Callables may stand in a sequence too. An async one is not cancelled when its client leaves.
 
 A fault says what goes wrong. Alone in a script it happens to a few words of nonsense; inside a :class:`Reply` it happens to
 that reply. ``after_events=k`` is the place behind the k-th event of the streamed answer (0: behind the head), ``after_bytes=n`` is
