@@ -187,19 +187,28 @@ def test_own_trouble_never_fails_over() -> None:
 def test_the_wait_doubles_and_is_drawn() -> None:
     policy = RetryPolicy(max_attempts=20)
     error, throttled = ServerError("500", status=500), RateLimitError("429", status=429)
-    bounds = [decide(error, policy=policy, attempt=n) for n in range(1, 8)]
+    bounds = [decide(error, policy=policy, attempt=n, can_fail_over=False) for n in range(1, 8)]
     assert bounds == [Retry(0.5), Retry(1.0), Retry(2.0), Retry(4.0), Retry(8.0), Retry(8.0), Retry(8.0)]
     assert decide(throttled, attempt=1) == Retry(1.0)
     assert decide(error, chance=0.5) == Retry(0.25)
     assert decide(error, chance=0.0) == Retry(0.0)
-    assert decide(error, policy=RetryPolicy(max_attempts=10**6), attempt=5000) == Retry(8.0)
+    assert decide(error, policy=RetryPolicy(max_attempts=10**6), attempt=5000, can_fail_over=False) == Retry(8.0)
 
 
 def test_retry_after_is_kept_on_throttling_and_503_only() -> None:
-    assert decide(RateLimitError("429", status=429, retry_after=20.0)) == Retry(20.0)
-    assert decide(ServerError("503", status=503, retry_after=20.0)) == Retry(20.0)
+    assert decide(RateLimitError("429", status=429, retry_after=20.0), can_fail_over=False) == Retry(20.0)
+    assert decide(ServerError("503", status=503, retry_after=20.0), can_fail_over=False) == Retry(20.0)
     assert decide(ServerError("500", status=500, retry_after=20.0)) == Retry(0.5)
     assert decide(RateLimitError("429", status=429, retry_after=0.1)) == Retry(1.0)
+
+
+def test_with_another_target_at_hand_no_long_wait_is_begun() -> None:
+    assert decide(RateLimitError("429", status=429, retry_after=5.0)) == Retry(5.0)
+    assert decide(RateLimitError("429", status=429, retry_after=5.5)) == FailOver()
+    assert decide(RateLimitError("429", status=429, retry_after=5.5), can_fail_over=False) == Retry(5.5)
+    budget = RetryBudget()
+    decide(RateLimitError("429", status=429, retry_after=5.5), budget=budget)
+    assert budget.tokens == 500
 
 
 @pytest.mark.parametrize("hint", [60.5, math.inf])
@@ -215,9 +224,9 @@ def test_a_senseless_hint_is_none(hint: float) -> None:
 
 
 def test_a_wait_that_does_not_fit_is_not_begun() -> None:
-    error = RateLimitError("429", status=429, retry_after=20.0)
-    assert decide(error, now=100.0, deadline=121.0) == Retry(20.0)
-    assert decide(error, now=100.0, deadline=120.0) == FailOver()
+    error = RateLimitError("429", status=429, retry_after=4.0)
+    assert decide(error, now=100.0, deadline=105.0) == Retry(4.0)
+    assert decide(error, now=100.0, deadline=104.0) == FailOver()
     assert isinstance(decide(error, now=100.0, deadline=100.0), GiveUp)
 
 
