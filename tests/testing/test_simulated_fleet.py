@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import h11
+import hypothesis.strategies as st
 import msgspec
 import pytest
 import trio
 import trio.testing
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
 
 from tercet.codecs.vocabulary import ChatRequest, Finish, TextDelta, UsageReport
 from tercet.testing import (
