@@ -27,6 +27,21 @@ __all__ = ["ChatFamily", "ChatRow", "Client", "Facts", "chat_messages", "plain_c
 Facts = Mapping[str, Any]
 
 _FETCHED_FOR = 300.0  # seconds
+# The order of a body's fields on the wire; no API asks for it, but so the bytes are the reference's.
+_ORDER = (
+    "model",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "messages",
+    "stream",
+    "stream_options",
+    "provider",
+    "transforms",
+    "reasoning",
+    "reasoning_effort",
+    "max_completion_tokens",
+)
 
 
 class Client(msgspec.Struct, frozen=True):
@@ -196,7 +211,7 @@ class ChatFamily(Family):
             "POST",
             client.url.removesuffix("/") + path + client.query,
             merge_headers(dict(client.headers), {"content-type": "application/json"}),
-            stringify(body).encode(),
+            stringify({name: body[name] for name in sorted(body, key=_place)}).encode(),
         )
         return (
             yield from fetch_with_retries(
@@ -283,6 +298,10 @@ class ChatStream:
         if self._splitter is None or not (isinstance(text, str) or is_list(text)):
             raise ProtocolError(f"the content of a delta is not text: {text_of(text)}")
         return self._splitter.update(text)
+
+
+def _place(name: str) -> int:
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
 
 
 def plain_client(family: ChatFamily) -> Client:

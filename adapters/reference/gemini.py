@@ -45,7 +45,7 @@ class GeminiFamily(Family):
         config = present(
             temperature=self._temperature(),
             maxOutputTokens=model.get("maxTokens") if most is None else most,
-            thinkingConfig=model.get("reasoning"),
+            thinkingConfig=_sorted(model.get("reasoning")),
         )
         body = present(
             contents=to_gemini(messages),
@@ -116,6 +116,11 @@ class GeminiFamily(Family):
             stringify(body).encode(),
         )
         return (yield from fetch_once(request, _failure))
+
+
+def _sorted(fields: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """In the SDK's order, which is the alphabet's."""
+    return None if fields is None else {name: fields[name] for name in sorted(fields)}
 
 
 def _failure(reply: Reply, text: str) -> ProviderError:
