@@ -39,6 +39,8 @@ from .think import ThinkSplitter
 __all__ = ["ChatInterpreter"]
 
 _ABSENT = msgspec.Raw()
+_NOTHING = (b"", b"null", b"[]")
+_MOST_KEPT_BYTES = 64 * 1024 * 1024  # images are the large ones
 
 # A finish reason that is no end but a failure: OpenRouter and Mistral; DeepSeek; Z.ai (their pages, 2026-11).
 _FAILURES: dict[str, type[ProviderError]] = {
@@ -136,6 +138,7 @@ class ChatInterpreter:
         "_has_refused",
         "_id",
         "_kept",
+        "_kept_bytes",
         "_model",
         "_origin",
         "_raw",
@@ -169,6 +172,7 @@ class ChatInterpreter:
         self._usage: Usage | None = None
         self._sources: dict[str, bytes] = {}
         self._kept: dict[str, list[bytes]] = {}
+        self._kept_bytes = 0
 
     def interpret(self, name: str, data: bytes | memoryview, into: list[StreamToken], /) -> None:
         """Append the tokens of one event. Raises the error that an ``error`` object stands for, and :class:`ProtocolError`."""
@@ -221,7 +225,8 @@ class ChatInterpreter:
                 self._keep("thinking_blocks", delta.thinking_blocks)
                 self._keep("images", delta.images)
         if chunk.citations is not _ABSENT or chunk.search_results is not _ABSENT:
-            self._sources.update(citations=bytes(chunk.citations), search_results=bytes(chunk.search_results))
+            self._note_sources("citations", chunk.citations)
+            self._note_sources("search_results", chunk.search_results)
         usage = chunk.usage or choice.usage  # Moonshot: in the choice
         if usage or chunk.x_groq is not None:
             self._report(usage, as_object(chunk.x_groq), into)
@@ -347,8 +352,17 @@ class ChatInterpreter:
 
     def _keep(self, kind: str, raw: msgspec.Raw) -> None:
         piece = bytes(raw)
-        if piece not in (b"", b"null", b"[]"):
-            self._kept.setdefault(kind, []).append(piece)
+        if piece in _NOTHING:
+            return
+        self._kept_bytes += len(piece)
+        if self._kept_bytes > _MOST_KEPT_BYTES:
+            raise ProtocolError(f"the answer has more than {_MOST_KEPT_BYTES} bytes of {kind}")
+        self._kept.setdefault(kind, []).append(piece)
+
+    def _note_sources(self, field: str, raw: msgspec.Raw) -> None:
+        piece = bytes(raw)
+        if piece not in _NOTHING:
+            self._sources[field] = piece  # the list so far: the last one is whole
 
     def _call(self, entry: _Call, into: list[StreamToken]) -> None:
         """One entry of ``tool_calls``.

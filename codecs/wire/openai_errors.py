@@ -286,6 +286,9 @@ class _Facts:
             or inner.get("error")
             or _detail(outer.get("detail"))
         )
+        said = (
+            _detail(as_object(said).get("detail")) or said
+        )  # Mistral: a message with FastAPI's detail in it
         self.message = said if isinstance(said, str) else "" if said is None else _short(said)
         raw = metadata.get("raw")
         if raw:  # OpenRouter: "Provider returned error", and what the provider really said

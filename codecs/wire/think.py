@@ -10,6 +10,7 @@ __all__ = ["ThinkSplitter"]
 
 _OPEN = "<think>"
 _CLOSE = "</think>"
+_LONGEST_START = 100  # characters held back at the start; an answer of white space alone is not held for ever
 
 
 class ThinkSplitter:
@@ -32,7 +33,7 @@ class ThinkSplitter:
         self._held = ""
         if self._state == "start":
             bare = text.lstrip()
-            if len(bare) < len(_OPEN) and _OPEN.startswith(bare):
+            if len(text) < _LONGEST_START and len(bare) < len(_OPEN) and _OPEN.startswith(bare):
                 self._held = text
                 return []
             if not bare.startswith(_OPEN):

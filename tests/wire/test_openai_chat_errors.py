@@ -268,6 +268,7 @@ def test_how_long_to_wait(headers: dict[str, str], message: str, seconds: float 
         ),
         (b'{"detail":[{"loc":["body",0],"msg":"missing"},"odd"]}', "body.0: missing; odd"),
         (b'{"error":{"message":{"nested":1}}}', '{"nested":1}'),
+        (b'{"object":"error","message":{"detail":[{"loc":["body","x"],"msg":"extra"}]}}', "body.x: extra"),
     ],
 )
 def test_messages_are_sentences(body: bytes, message: str):

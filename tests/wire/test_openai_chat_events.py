@@ -394,6 +394,19 @@ def test_citations_beside_the_answer_come_once_at_its_end():
     ]
 
 
+def test_each_list_of_sources_is_the_last_of_its_kind():
+    first = chunk({"content": "x"}, citations=["https://a"])
+    last = chunk(finish="stop", search_results=[{"url": "https://b"}], citations=None)
+    assert tokens_of(first, last, DONE)[1:3] == [Citation("https://b"), Citation("https://a")]
+
+
+def test_opaque_data_has_a_limit():
+    event = b'{"choices":[{"delta":{"images":["' + b"x" * 9_000_000 + b'"]}}]}'
+    fault = fault_of(*[event] * 8)
+    assert isinstance(fault, ProtocolError)
+    assert "bytes of images" in str(fault)
+
+
 def test_annotations_are_citations():
     noted = {
         "type": "url_citation",

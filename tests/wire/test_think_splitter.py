@@ -42,6 +42,13 @@ def test_the_first_block_is_reasoning_however_it_is_cut(text: str, reasoning: st
     assert split(*text) == (reasoning, answer)
 
 
+def test_white_space_is_not_held_for_ever():
+    splitter = ThinkSplitter()
+    runs = [run for _ in range(200) for run in splitter.split(" ")]
+    assert runs[0] == (False, " " * 100)
+    assert len(runs) == 101
+
+
 @given(st.text("<think>/ a", max_size=40), st.lists(st.integers(0, 40)))
 @settings(max_examples=200)
 def test_cuts_change_nothing(text: str, cuts: list[int]):
