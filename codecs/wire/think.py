@@ -10,7 +10,9 @@ __all__ = ["ThinkSplitter"]
 
 _OPEN = "<think>"
 _CLOSE = "</think>"
-_LONGEST_START = 100  # characters held back at the start; an answer of white space alone is not held for ever
+_MOST_SPACE = (
+    100  # characters of white space before the tag: an answer of white space alone is not held for ever
+)
 
 
 class ThinkSplitter:
@@ -33,10 +35,11 @@ class ThinkSplitter:
         self._held = ""
         if self._state == "start":
             bare = text.lstrip()
-            if len(text) < _LONGEST_START and len(bare) < len(_OPEN) and _OPEN.startswith(bare):
+            is_near = len(text) - len(bare) <= _MOST_SPACE
+            if is_near and len(bare) < len(_OPEN) and _OPEN.startswith(bare):
                 self._held = text
                 return []
-            if not bare.startswith(_OPEN):
+            if not is_near or not bare.startswith(_OPEN):
                 self._state = "text"
                 return [(False, text)]
             self._state = "thinking"

@@ -45,8 +45,11 @@ def test_the_first_block_is_reasoning_however_it_is_cut(text: str, reasoning: st
 def test_white_space_is_not_held_for_ever():
     splitter = ThinkSplitter()
     runs = [run for _ in range(200) for run in splitter.split(" ")]
-    assert runs[0] == (False, " " * 100)
-    assert len(runs) == 101
+    assert runs[0] == (False, " " * 101)
+    assert len(runs) == 100
+    near, far = " " * 100 + "<think>a", " " * 101 + "<think>a"
+    assert split(near) == split(*near) == ("a", "")
+    assert split(far) == split(*far) == ("", far)
 
 
 @given(st.text("<think>/ a", max_size=40), st.lists(st.integers(0, 40)))
