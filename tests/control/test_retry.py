@@ -192,7 +192,9 @@ def test_the_wait_doubles_and_is_drawn() -> None:
     assert decide(throttled, attempt=1) == Retry(1.0)
     assert decide(error, chance=0.5) == Retry(0.25)
     assert decide(error, chance=0.0) == Retry(0.0)
-    assert decide(error, policy=RetryPolicy(max_attempts=10**6), attempt=5000, can_fail_over=False) == Retry(8.0)
+    assert decide(error, policy=RetryPolicy(max_attempts=10**6), attempt=5000, can_fail_over=False) == Retry(
+        8.0
+    )
 
 
 def test_retry_after_is_kept_on_throttling_and_503_only() -> None:
@@ -317,7 +319,9 @@ def test_aws_ladders_of_2026(shared: Path) -> None:
                 if row["error_type"] == "THROTTLING"
                 else ServerError("500", status=500)
             )
-            decision = decide(error, policy=policy, attempt=row["retry_count"], budget=budget)
+            decision = decide(
+                error, policy=policy, attempt=row["retry_count"], budget=budget, can_fail_over=False
+            )
             if decision != Retry(pytest.approx(row["delay_ms"] / 1000), row["cost"]):
                 wrong.append(f"{ladder['name']}: {decision} is not {row}")
     assert len(ladders) == 3
