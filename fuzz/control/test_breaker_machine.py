@@ -27,6 +27,10 @@ from tercet.engine.control.outcome import Outcome, OutcomeKind
 
 WINDOW, OPEN_FOR, CAP, SLOW = 10.0, 2.0, 9.0, 3.0
 JUDGED = (OutcomeKind.OK, OutcomeKind.FAILED)
+# Half-open with some probes in and some out is where the rules meet: most draws lead there.
+kinds = st.sampled_from([*JUDGED * 4, *OutcomeKind])
+times = st.sampled_from([0.0, 0.0, 2.9, 3.1])
+chances = st.floats(0, 1, exclude_max=True)
 
 
 class BreakerMachine(RuleBasedStateMachine):
@@ -94,12 +98,13 @@ class BreakerMachine(RuleBasedStateMachine):
             self.probes.append(got)
         return got
 
-    @rule(
-        pass_=consumes(passes),
-        kind=st.sampled_from(OutcomeKind),
-        took=st.sampled_from([0.0, 2.9, 3.1]),
-        chance=st.floats(0, 1, exclude_max=True),
-    )
+    @rule(kind=kinds, took=times, chance=chances)
+    def call(self, kind: OutcomeKind, took: float, chance: float) -> None:
+        got = self.ask()
+        if isinstance(got, Pass):
+            self.record(got, kind, took, chance)
+
+    @rule(pass_=consumes(passes), kind=kinds, took=times, chance=chances)
     def record(self, pass_: Pass, kind: OutcomeKind, took: float, chance: float) -> None:
         state = self.look()
         is_late = not pass_.is_open or (
@@ -151,18 +156,23 @@ class BreakerMachine(RuleBasedStateMachine):
         self.breaker.progress(pass_, self.clock)
         assert self.breaker.snapshot(self.clock) == before
 
-    @rule()
-    def force_open(self) -> None:
-        self.look()
-        self.breaker.force_open(self.clock)
-        self.enter(BreakerState.OPEN)
-        self.is_forced = True
+    @rule(chance=chances)
+    def trouble(self, chance: float) -> None:
+        for _ in range(self.minimum):
+            self.call(OutcomeKind.FAILED, 0.0, chance)
 
-    @rule()
-    def force_close(self) -> None:
+    @rule(is_open=st.booleans(), is_meant=st.sampled_from([True, False, False, False]))
+    def force(self, is_open: bool, is_meant: bool) -> None:
+        if not is_meant:
+            return
         self.look()
-        self.breaker.force_close(self.clock)
-        self.enter(BreakerState.CLOSED)
+        if is_open:
+            self.breaker.force_open(self.clock)
+            self.enter(BreakerState.OPEN)
+            self.is_forced = True
+        else:
+            self.breaker.force_close(self.clock)
+            self.enter(BreakerState.CLOSED)
 
     @rule()
     def waiting_as_told_leads_to_a_pass(self) -> None:

@@ -181,6 +181,18 @@ def test_a_probe_that_shows_content_need_not_hold_its_place() -> None:
     assert breaker.state(7.0) is BreakerState.OPEN
 
 
+def test_a_probe_that_showed_content_gives_its_place_back_once() -> None:
+    breaker = opened(half_open_permits=3)
+    first, _, third = (pass_of(breaker, 5.0) for _ in range(3))
+    breaker.progress(first, 6.0)
+    breaker.record(first, 7.0, OK, never)
+    assert breaker.snapshot(7.0).probes == 2
+    breaker.record(third, 7.0, Outcome(OutcomeKind.CANCELLED), never)
+    assert breaker.snapshot(7.0).probes == 1
+    pass_of(breaker, 7.0)
+    assert breaker.try_pass(7.0) is None
+
+
 def test_enough_content_closes_it() -> None:
     breaker = opened(half_open_permits=2)
     probes = [pass_of(breaker, 5.0) for _ in range(2)]

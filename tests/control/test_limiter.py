@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tercet.adapters.rate_limits import RateLimitState, Window
+from tercet.engine.control.bucket import Bucket
 from tercet.engine.control.cubic import CubicRate
 from tercet.engine.control.limiter import AdaptiveRateLimiter, Permit
 from tercet.engine.control.outcome import Outcome, OutcomeKind
@@ -241,6 +242,15 @@ def test_an_older_answer_only_lowers_what_a_newer_one_said() -> None:
     assert limiter.snapshot(0.0).requests_remaining == 4
 
 
+def test_cancelling_what_the_count_did_not_include_adds_nothing() -> None:
+    limiter = AdaptiveRateLimiter()
+    first, second = permit_of(limiter, tokens=100), permit_of(limiter, tokens=100)
+    limiter.observe(RateLimitState(Window(100, 10, 60.0), Window(1000, 900, 60.0)), 0.0, second)
+    limiter.cancel(first, 0.0)  # reserved before the count was made, so never subtracted from it
+    facts = limiter.snapshot(0.0)
+    assert (facts.requests_remaining, facts.tokens_remaining) == (10, 900)
+
+
 def test_exhausted_without_a_reset_is_believed_for_a_second() -> None:
     limiter = AdaptiveRateLimiter()
     limiter.observe(RateLimitState(input_tokens=Window(100, 0)), 0.0)
@@ -330,6 +340,14 @@ def test_senseless_settings_are_refused(setting: dict[str, float]) -> None:
         AdaptiveRateLimiter(**setting)  # type: ignore[arg-type]  # the values are of either kind
     with pytest.raises(ValueError, match="grant"):
         AdaptiveRateLimiter().grant(0.0, requests_per_minute=-1)
+
+
+def test_a_bucket_does_not_lose_to_a_clock_that_runs_backwards() -> None:
+    bucket = Bucket(1.0, 10.0, 100.0, level=5.0)
+    assert bucket.level(90.0) == 5.0
+    assert bucket.level(101.0) == 6.0
+    bucket.put_back(100.0, 101.0)
+    assert bucket.level(101.0) == 10.0
 
 
 # --- the cubic law against the tables of the AWS SDKs -------------------------------------------------------------
