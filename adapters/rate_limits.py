@@ -23,8 +23,9 @@ which opens last, of the others that with the least left.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -52,7 +53,11 @@ class RateLimitState(msgspec.Struct, frozen=True):
 
 
 _Unit = Literal["requests", "tokens", "input_tokens", "output_tokens"]
-_Fields = dict[str, str]
+_Fields: TypeAlias = dict[str, str]
+_Group: TypeAlias = tuple[str, _Unit, str]
+_Clock: TypeAlias = Callable[
+    [], float
+]  # the provider's time: asked for only where a date is to be compared with it
 
 _MAX_WAIT = 366 * 86_400.0
 """Longer than a leap year is no hint but rubbish (``99999999999999999999``, ``inf``, an epoch where seconds belong)."""
@@ -94,13 +99,15 @@ def parse_rate_limits(headers: Mapping[str, str], *, wall_now: float) -> RateLim
     ``wall_now`` is the time in seconds since 1970; where the answer has a ``Date``, that counts instead: the provider's dates are
     by the provider's clock.
     """
-    groups: dict[tuple[str, _Unit, str], _Fields] = {}
+    groups: dict[_Group, _Fields] = {}
     for name, value in headers.items():
         if "limit" in name and len(value) <= _MAX_TEXT:
-            _sort_in(name, value.strip(), groups)
+            place = _place(name)
+            if place is not None:
+                groups.setdefault(place[0], {})[place[1]] = value.strip()
     found: list[tuple[_Unit, Window]] = []
     if groups or "ratelimit" in headers:
-        at = _provider_now(headers, wall_now)
+        at = partial(_provider_now, headers, wall_now)
         for (_, unit, _), fields in groups.items():
             window = _window(fields, at)
             if window is not None:
@@ -127,7 +134,7 @@ def parse_retry_after(headers: Mapping[str, str], *, wall_now: float) -> float |
         return hint
     text = headers.get("retry-after", "").strip()
     if text and len(text) <= _MAX_TEXT:
-        at = _provider_now(headers, wall_now)
+        at = partial(_provider_now, headers, wall_now)
         pieces: list[str] = _LISTED.findall(text)
         hints = [hint for piece in pieces if (hint := _retry_after(piece.strip(), at)) is not None]
         if hints:
@@ -141,32 +148,33 @@ def should_retry_hint(headers: Mapping[str, str]) -> bool | None:
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
-def _retry_after(text: str, at: float) -> float | None:
+def _retry_after(text: str, at: _Clock) -> float | None:
     seconds = _number(text)
     if seconds is None:
         date = _date(text, at)
-        seconds = None if date is None else date - at
+        seconds = None if date is None else date - at()
     return None if seconds is None else _sensible(seconds)
 
 
-def _sort_in(name: str, value: str, groups: dict[tuple[str, _Unit, str], _Fields]) -> None:
-    """Put one header into the group of its window: those that differ only in limit, remaining, reset."""
+@lru_cache(
+    512
+)  # the names are few and always the same ones; a provider that makes them up cannot fill the memory
+def _place(name: str) -> tuple[_Group, str] | None:
+    """Which window a header speaks of, and which of limit, remaining and reset it gives; None if it is not about limits."""
     known = next((row for row in _PREFIXES if name.startswith(row[0])), None)
     if known is None:
-        return
+        return None
     prefix, default = known
     words = name[len(prefix) :].replace("_", "-").split("-")
     if words[0] == "unified":
-        if words[1:] in (["status"], ["reset"]):
-            groups.setdefault((prefix, "requests", "unified"), {})[words[1]] = value
-        return
+        is_verdict = words[1:] in (["status"], ["reset"])
+        return ((prefix, "requests", "unified"), words[1]) if is_verdict else None
     fields = [word for word in words if word in ("limit", "remaining", "reset")]
     if len(fields) != 1:
-        return
+        return None
     words.remove(fields[0])
     unit = _unit(words, default)
-    if unit is not None:
-        groups.setdefault((prefix, unit, "-".join(words)), {})[fields[0]] = value
+    return None if unit is None else ((prefix, unit, "-".join(words)), fields[0])
 
 
 _PERIODS = frozenset({"second", "minute", "hour", "day", "month", "1s", "1m", "1h", "1d", "per"})
@@ -183,7 +191,7 @@ def _unit(words: list[str], default: _Unit) -> _Unit | None:
     return None if said else default  # images, audio seconds and the like are nothing we count
 
 
-def _window(fields: _Fields, at: float) -> Window | None:
+def _window(fields: _Fields, at: _Clock) -> Window | None:
     reset = _reset(fields.get("reset"), at)
     status = fields.get("status")
     if status is not None:
@@ -202,7 +210,7 @@ def _binds(window: Window) -> tuple[int, float]:
     return (1, float(window.remaining))
 
 
-def _structured(headers: Mapping[str, str], at: float) -> list[tuple[_Unit, Window]]:
+def _structured(headers: Mapping[str, str], at: _Clock) -> list[tuple[_Unit, Window]]:
     text = headers.get("ratelimit", "")
     if not text or len(text) > _MAX_TEXT:
         return []
@@ -214,14 +222,14 @@ def _structured(headers: Mapping[str, str], at: float) -> list[tuple[_Unit, Wind
     found: list[tuple[_Unit, Window]] = []
     for value, parameters in members:
         remaining, reset = parameters.get("r"), parameters.get("t")
-        if isinstance(remaining, int) and remaining >= 0:
+        if type(remaining) is int and remaining >= 0:  # not a bool, not a date
             seconds = _reset(str(reset), at) if isinstance(reset, int | float) else None
             unit: _Unit = "tokens" if "token" in str(parameters.get("qu", "")) else "requests"
             found.append((unit, Window(quotas.get(str(value)), remaining, seconds)))
     return found or _older_draft(text, at)
 
 
-def _older_draft(text: str, at: float) -> list[tuple[_Unit, Window]]:
+def _older_draft(text: str, at: _Clock) -> list[tuple[_Unit, Window]]:
     """Drafts up to 07 made it a dictionary: ``limit=100, remaining=50, reset=5``."""
     try:
         members = parse_dictionary(text)
@@ -247,7 +255,7 @@ def _quotas(policy: str) -> dict[str, int]:
     return quotas
 
 
-def _reset(text: str | None, at: float) -> float | None:
+def _reset(text: str | None, at: _Clock) -> float | None:
     """A reset, as a duration, a number of seconds, an epoch or a date, to seconds from now; 0 for what is past."""
     if not text:
         return None
@@ -259,11 +267,11 @@ def _reset(text: str | None, at: float) -> float | None:
             date = _date(text, at)
             if date is None:
                 return None
-            number = date - at
+            number = date - at()
     elif number >= _EPOCH_MS_FROM:
-        number = number / 1000.0 - at
+        number = number / 1000.0 - at()
     elif number >= _EPOCH_FROM:
-        number -= at
+        number -= at()
     return max(number, 0.0) if number <= _MAX_WAIT else None
 
 
@@ -283,8 +291,8 @@ def _number(text: str | None) -> float | None:
     return float(text)
 
 
-def _date(text: str, at: float) -> float | None:
-    date = parse_http_date(text, wall_now=at)
+def _date(text: str, at: _Clock) -> float | None:
+    date = parse_http_date(text, wall_now=at())
     return parse_rfc3339(text) if date is None else date
 
 
