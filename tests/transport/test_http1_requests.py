@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import h11
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tercet.adapters.call import HttpCall, Origin
 from tercet.codecs.vocabulary import ConfigurationError

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tercet.codecs.vocabulary import ProtocolError, StreamInterruptedError
 from tercet.engine.runtime.transport import H11Parser, HttptoolsParser, TransportLimits
@@ -438,9 +437,11 @@ def test_the_parsers_agree_on_all_public_vectors_or_a_row_says_why_not(shared: P
             outcomes = [
                 parse(kind, cut(data, step), method=method) for kind in PARSERS for step in (None, 1, 3, 16)
             ]
-            for mine in (outcomes[:4], outcomes[4:]):
-                if len({repr(outcome) for outcome in mine}) > 1:
-                    wrong.append(f"{name}: depends on the cuts: {mine}")
+            wrong += [
+                f"{name}: depends on the cuts: {mine}"
+                for mine in (outcomes[:4], outcomes[4:])
+                if len({repr(outcome) for outcome in mine}) > 1
+            ]
             if repr(outcomes[0]) != repr(outcomes[4]):
                 row = "bare LF" if has_bare_lf(data) else name
                 used.add(row)

@@ -19,7 +19,6 @@ from tercet.codecs.vocabulary import (
     DeadlineError,
     ProtocolError,
     StreamInterruptedError,
-    TercetError,
     TransportError,
 )
 from tercet.engine.runtime.transport import StreamConnection, Transport, TransportLimits
@@ -440,7 +439,7 @@ async def test_connecting_has_its_clock(autojump_clock: trio.testing.MockClock) 
 
     transport = Transport(Dead())
     start = trio.current_time()
-    with pytest.raises(DeadlineError, match="api.test") as caught:
+    with pytest.raises(DeadlineError, match=r"api\.test") as caught:
         await transport.send(CALL, connect_timeout=7)
     assert caught.value.clock == "connect"
     assert trio.current_time() - start == 7
@@ -688,7 +687,7 @@ async def test_no_reply_of_the_corpora_makes_it_hang_or_raise_what_is_not_ours(
                         async with response:
                             with trio.move_on_after(20):
                                 await response.read()
-                    except TercetError as error:
-                        assert isinstance(error, TransportError)
+                    except TransportError:
+                        pass
                     continue
                 pytest.fail(f"hangs: {reply!r}")

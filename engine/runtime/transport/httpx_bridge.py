@@ -244,8 +244,12 @@ class _HttpxBody:
         with trio.move_on_after(CLOSE_SECONDS):
             try:
                 await self._answer.aclose()
+                # httpx and httpcore read through five generators, one in the other. Left half-way, they are the garbage collector's; asked to
+                # go on, they end one after the other with the error of the closed connection.
+                async for _ in self._chunks:
+                    pass
             except (httpx.HTTPError, RuntimeError):
-                pass  # RuntimeError: the client was closed meanwhile. Nobody is left who could be told
+                pass  # RuntimeError: httpx's for a closed stream or client. Nobody is left who could be told
 
 
 class _BodyParser:
