@@ -246,7 +246,7 @@ def _finder(item: re.Pattern[str] | Spans, text: str) -> Callable[[int], tuple[i
     if isinstance(item, re.Pattern):
 
         def search(pos: int) -> tuple[int, int] | None:
-            while (match := item.search(text, pos)) is not None:
+            while pos < len(text) and (match := item.search(text, pos)) is not None:
                 if match.end() > match.start():
                     return match.span()
                 pos = match.end() + 1
