@@ -91,7 +91,7 @@ def test_smithy_rs(shared: Path, cuts: Cuts) -> None:
         "InvalidHeadersLength": "cannot hold headers",
         "PreludeChecksumMismatch(0x8BB495FB, 0xDEADBEEF)": "prelude .* checksum",
         "MessageChecksumMismatch(0x01a05860, 0xDEADBEEF)": "checksum",
-        "InvalidUtf8String": "not UTF-8",
+        "InvalidUtf8String": "cut off",  # a name of 102 bytes in 71: smithy-rs reads on into what follows the headers
     }
     for name, outcome in expected.items():
         frame = (folder / name).read_bytes()
