@@ -113,9 +113,10 @@ class Adapter:
         return msgspec.structs.replace(request, **changes)
 
     def _rejected(self, request: ChatRequest, facts: Model | None) -> Sequence[str]:
+        rejected = [*self.wire.rejects, *self.profile.rejects]
         if facts is None:
-            return self.profile.rejects
-        rejected = [*self.profile.rejects, *facts.rejects]
+            return rejected
+        rejected += facts.rejects
         if facts.rejects_with_reasoning:
             reasoning = request.reasoning
             effort = (reasoning.effort if reasoning else None) or facts.default_effort or "medium"

@@ -25,6 +25,8 @@ from ..vocabulary import (
     Model,
     NotFoundError,
     OpaqueDelta,
+    Part,
+    Reasoning,
     ReasoningDelta,
     Restarted,
     StreamToken,
@@ -92,11 +94,17 @@ class AnthropicServing:
             reason = _RAW_REASON[response.finish_reason]
         message = _message(response.id, response.served_model or model, response.usage or Usage())
         message |= {
-            "content": blocks(parts, "assistant", self.dialect),
+            "content": [block for part in parts for block in self._blocks(part)],
             "stop_reason": reason,
             "stop_sequence": response.stop_sequence,
         }
         return msgspec.json.encode(message)
+
+    def _blocks(self, part: Part) -> list[Any]:
+        """A part as a server says it. A client leaves unsigned or foreign reasoning out of its history; a server says what it thinks."""
+        if isinstance(part, Reasoning) and part.encrypted is None:
+            return [{"type": "thinking", "thinking": part.text, "signature": part.signature or ""}]
+        return blocks([part], "assistant", self.dialect)
 
     def error(self, error: ServedError, /) -> tuple[Mapping[str, str], bytes]:
         """The error envelope; no headers of its own."""

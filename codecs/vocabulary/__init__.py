@@ -59,6 +59,7 @@ from .responses import (
     CompletionResponse as CompletionResponse,
     Folder as Folder,
     fold as fold,
+    unfold as unfold,
 )
 from .tokens import (
     Citation as Citation,

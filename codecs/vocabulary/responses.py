@@ -22,7 +22,7 @@ from .tokens import (
 )
 from .usage import Usage
 
-__all__ = ["ChatResponse", "CompletionResponse", "Folder", "fold"]
+__all__ = ["ChatResponse", "CompletionResponse", "Folder", "fold", "unfold"]
 
 
 class ChatResponse(msgspec.Struct, frozen=True):
@@ -218,6 +218,43 @@ def fold(tokens: Iterable[StreamToken]) -> ChatResponse:
     for token in tokens:
         folder.add(token)
     return folder.response()
+
+
+def unfold(response: ChatResponse) -> list[StreamToken]:
+    """The shortest stream that folds to this answer: one delta a part. For providers that answer whole where a stream was asked for."""
+    tokens: list[StreamToken] = []
+    calls = 0
+    for number, part in enumerate(response.parts):
+        match part:
+            case Text():
+                tokens.append(TextDelta(part.text, number, part.signature, part.origin))
+            case Reasoning():
+                tokens.append(
+                    ReasoningDelta(part.text, number, part.signature, part.encrypted, part.id, part.origin)
+                )
+            case ToolCall():
+                tokens.append(
+                    ToolCallDelta(calls, part.id, part.name, part.arguments, part.signature, part.origin)
+                )
+                calls += 1
+            case Opaque():
+                tokens.append(OpaqueDelta(part.origin, part.kind, part.json))
+            case _:
+                raise TypeError(f"an answer holds no {type(part).__name__}")
+    tokens += response.citations
+    if response.usage is not None:
+        tokens.append(UsageReport(response.usage))
+    if response.finish_reason is not None:
+        tokens.append(
+            Finish(
+                response.finish_reason,
+                response.finish_raw,
+                response.stop_sequence,
+                response.id,
+                response.served_model,
+            )
+        )
+    return tokens
 
 
 def join_surrogates(text: str) -> str:

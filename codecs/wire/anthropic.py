@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from ..vocabulary import ChatRequest, ChatResponse, Model, ProviderError, StreamToken, fold
-from .anthropic_body import Dialect, body, count_body
+from .anthropic_body import REJECTS, Dialect, body, count_body
 from .anthropic_errors import error_of_status
 from .anthropic_events import AnthropicInterpreter
 from .base import Headers, WireRequest
@@ -49,6 +49,7 @@ class AnthropicWire:
     """See :class:`tercet.codecs.wire.base.Wire`. Immutable; one serves any number of answers at once."""
 
     name = "anthropic"
+    rejects = REJECTS
 
     def __init__(self, dialect: Dialect = Dialect()) -> None:  # noqa: B008  # frozen: one for all is safe
         self.dialect = dialect

@@ -84,9 +84,13 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = "anthropic"
 
 
+REJECTS = ("seed", "presence_penalty", "frequency_penalty", "verbosity")
+"""Fields of a request that the API has no place for."""
+
+
 def body(request: ChatRequest, dialect: Dialect, *, stream: bool) -> dict[str, Any]:
     """The body of a request, members in a fixed order. Raises :class:`UnsupportedError` for what the API cannot say."""
-    for field in ("seed", "presence_penalty", "frequency_penalty", "verbosity"):
+    for field in REJECTS:
         if getattr(request, field) is not None:
             raise _unsupported(field, getattr(request, field))
     said: dict[str, Any] = {}

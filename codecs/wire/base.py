@@ -65,6 +65,11 @@ class Wire(Protocol):
 
     name: str
 
+    @property
+    def rejects(self) -> Sequence[str]:
+        """Fields of :class:`ChatRequest` that the API has no place for: ``chat`` raises :class:`UnsupportedError` for them."""
+        ...
+
     def chat(self, request: ChatRequest, /, *, stream: bool) -> WireRequest:
         """The request's bytes. Raises :class:`UnsupportedError` for what this API cannot say, naming field and value."""
         ...

@@ -28,7 +28,7 @@ from ..vocabulary import (
     StreamToken,
 )
 from .base import Headers, WireRequest
-from .gemini_body import SKIP_SIGNATURE, Dialect, model_path, request_body
+from .gemini_body import REJECTS, SKIP_SIGNATURE, Dialect, model_path, request_body
 from .gemini_errors import error_from_body
 from .gemini_events import ORIGIN, GeminiInterpreter
 from .gemini_framing import GeminiDecoder
@@ -62,6 +62,7 @@ class GeminiWire:
     """See ``wire.base.Wire``. ``dialect`` says which of Google's doors this is."""
 
     name = ORIGIN
+    rejects = REJECTS
 
     def __init__(self, dialect: Dialect | None = None) -> None:
         self.dialect = Dialect() if dialect is None else dialect

@@ -37,7 +37,10 @@ from ..vocabulary import (
 from .gemini_events import ORIGIN, is_made_up_id
 from .shared import split_data_url
 
-__all__ = ["SKIP_SIGNATURE", "Dialect", "model_path", "request_body"]
+__all__ = ["REJECTS", "SKIP_SIGNATURE", "Dialect", "model_path", "request_body"]
+
+REJECTS = ("user", "verbosity")
+"""Fields of a request that the API has no place for."""
 
 SKIP_SIGNATURE = "skip_thought_signature_validator"
 """Google's documented stand-in for the signature of a call that its model did not make."""
@@ -110,7 +113,8 @@ def request_body(request: ChatRequest, dialect: Dialect) -> dict[str, Any]:
 
 
 def _refuse(request: ChatRequest) -> None:
-    for field, value in (("user", request.user), ("verbosity", request.verbosity)):
+    for field in REJECTS:
+        value = getattr(request, field)
         if value is not None:
             raise UnsupportedError(f"{field}={value!r}: the Gemini API has no such field")
     if request.parallel_tool_calls is False:

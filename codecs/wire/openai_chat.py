@@ -53,6 +53,11 @@ class OpenAIChatWire:
     def __repr__(self) -> str:
         return f"<OpenAIChatWire {self.origin}>"
 
+    @property
+    def rejects(self) -> tuple[str, ...]:
+        """The dialect's ``rejects``."""
+        return self.dialect.rejects
+
     def chat(self, request: ChatRequest, /, *, stream: bool) -> WireRequest:
         """The request. Its own ``headers`` are the adapter's to add. Raises :class:`UnsupportedError`, naming field and value."""
         body = chat_body(request, self.dialect, self.origin, stream=stream)

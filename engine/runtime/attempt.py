@@ -18,7 +18,7 @@ from tercet.adapters.auth import Key
 from tercet.adapters.call import HttpCall
 from tercet.adapters.rate_limits import parse_retry_after, should_retry_hint
 from tercet.codecs.processor import StreamProcessor
-from tercet.codecs.vocabulary import ChatResponse, ProtocolError, StreamToken, TercetError
+from tercet.codecs.vocabulary import ChatResponse, ProtocolError, StreamToken, TercetError, unfold
 from tercet.codecs.vocabulary.tokens import CONTENT_TOKENS, Finish
 from tercet.codecs.wire.shared import request_id
 
@@ -83,6 +83,8 @@ async def open_answer(
         settlement.observe(response.headers)
         await check_status(response, adapter, model, settlement.wall)
         processor = adapter.processor(model, ticket.transformers)
+        if response.headers.get("content-type", "").startswith("application/json"):
+            return await _unstreamed(ticket, response, processor, settlement)
         tokens: list[StreamToken] = []
         ended = False
         while not ended:
@@ -97,6 +99,22 @@ async def open_answer(
     except BaseException:
         response.close()
         raise
+
+
+async def _unstreamed(
+    ticket: Ticket, response: Response, processor: StreamProcessor, settlement: Settlement
+) -> OpenAnswer:
+    """A stream was asked for and ``application/json`` came: one whole answer (some gateways do that), or a stream under a wrong name."""
+    body = await response.read(BODY_LIMIT)
+    if body.lstrip()[:1] == b"{":
+        tokens = unfold(ticket.adapter.response(body, ticket.model))
+        for transformer in ticket.transformers:
+            tokens = transformer.transform(tokens) + transformer.finish()
+    else:
+        tokens = processor.process_chunk(body)
+        tokens += processor.finish()
+    settlement.first_content()
+    return OpenAnswer(ticket, response, processor, tokens, ended=True, settlement=settlement)
 
 
 async def read_whole(

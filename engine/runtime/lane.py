@@ -157,9 +157,10 @@ class Lane:
         """What the ticket gets now: leave to start, an error, or the seconds until it is worth asking again."""
         pass_ = self.breaker.try_pass(now)
         if pass_ is None and not ticket.is_forced:
+            wait = self.breaker.retry_in(now)
             return CircuitOpenError(
                 f"the breaker of {self.id} is open after repeated failures",
-                retry_after=self.breaker.retry_in(now),
+                retry_after=None if wait == math.inf else wait,
             )
         wait = math.inf
         refused: TercetError | None = None

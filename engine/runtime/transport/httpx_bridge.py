@@ -113,7 +113,7 @@ class _Body(httpx.AsyncByteStream):
 
 
 # Ours to write: httpx's own offer of encodings names br and zstd where it finds their modules, and our transport frames the body itself.
-_NOT_FORWARDED = frozenset({"content-length", "transfer-encoding", "accept-encoding", "connection"})
+_NOT_FORWARDED = frozenset({b"content-length", b"transfer-encoding", b"accept-encoding", b"connection"})
 
 
 def _call_of(request: httpx.Request, body: bytes) -> HttpCall:
@@ -129,12 +129,9 @@ def _call_of(request: httpx.Request, body: bytes) -> HttpCall:
     headers = tuple(
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in request.headers.raw
-        if name.lower() not in _RAW_NOT_FORWARDED
+        if name.lower() not in _NOT_FORWARDED
     )
     return HttpCall(request.method, origin, url.raw_path.decode("ascii"), headers, body)
-
-
-_RAW_NOT_FORWARDED = frozenset(name.encode() for name in _NOT_FORWARDED)
 
 
 def _httpx_error(error: TransportError | ConfigurationError, request: httpx.Request) -> httpx.TransportError:

@@ -12,6 +12,11 @@ not read it, and the other case, a server that dies while it answers the first r
 **Early answers.** A server may answer while a large body is still being sent (413, RFC 9112 section 9.5). Above 64 KiB, which is what the
 sockets' buffers on both sides swallow anyway, sending runs in a second task while this one reads; an answer of 300 or above stops the
 sending, and the connection is closed after it. When sending fails, an answer that is there is still read.
+
+**Cost.** CPU of the client's process for one JSON request (93 bytes out, 490 back, decoded with msgspec), kept connections on the loopback, the
+server a process of its own, ``time.process_time`` over 20 requests of each task after one for warming up, the best of five, all in one run on
+CPython 3.11: at 1,000 concurrent tasks 44 us, 58 with ``first_byte_timeout``, 106 with h11; at 100 tasks 29. The floor, a bare ``send``,
+``wait_readable`` and ``recv_into``, is 16; httpx 0.28.1 takes 4,459 (615 with a single task: its pool looks at every connection each time).
 """
 
 from __future__ import annotations
@@ -82,7 +87,7 @@ class Transport:
         """Send the request and wait for the head of its answer, whatever its status; redirects are answers like any other.
 
         ``connect_timeout``: seconds for a fresh connection, TLS and proxy included. ``first_byte_timeout``: seconds from then until the
-        head is complete; None leaves that to the caller's own cancel scope, which is cheaper than a second one. ``accept_encoding``:
+        head is complete (anew for the connection that replaces a dead one); None leaves that to the caller's own cancel scope, which is cheaper than a second one. ``accept_encoding``:
         ``"identity"`` for streams; ``"gzip, deflate"`` for bodies that are read whole. Compressed answers are inflated in any case.
 
         Raises :class:`ConfigurationError` for a call that cannot be written, :class:`ConnectError`, :class:`DeadlineError` with the clock
