@@ -110,7 +110,7 @@ def test_smithy_rs(shared: Path, cuts: Cuts) -> None:
             if outcome != "ok":
                 with pytest.raises(ProtocolError, match=messages[outcome]):
                     read(chunks)
-    assert len(expected) == 10
+    assert len(expected) == 11
 
 
 def test_botocore(shared: Path, cuts: Cuts) -> None:
