@@ -155,7 +155,7 @@ def _httpx_error(error: TransportError | ConfigurationError, request: httpx.Requ
 class HttpxTransport:
     """``send`` of :class:`~tercet.engine.runtime.transport.transport.Transport` over a program's own ``httpx.AsyncClient``.
 
-    The client stays the program's: it is not closed here. Costs about ten times the CPU of our own transport. Its pool is httpx's: a request that is
+    The client stays the program's: it is not closed here. Costs ten times the CPU of our own transport, or more. Its pool is httpx's: a request that is
     cancelled under trio may keep one of its slots for good (httpcore 1.0.9).
     """
 
