@@ -139,7 +139,7 @@ class Lane:
             if not ticket.is_withdrawn:
                 admitted = self._admit(ticket, now)
                 if isinstance(admitted, float):
-                    if now + admitted < ticket.deadline:
+                    if admitted == math.inf or now + admitted < ticket.deadline:  # inf: a permit coming back
                         wait = admitted
                         break
                     ticket.fail(self._too_late(admitted, ticket.deadline - now))

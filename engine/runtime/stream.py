@@ -9,6 +9,7 @@ Measured (CPython 3.12, one core): handing out a token of a read costs 0.6-0.8 u
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Literal, Self
 
@@ -176,12 +177,15 @@ class TokenStream:
         answer = self._answer
         if answer is None or (self._is_closed and not self._saw_finish):
             raise ConfigurationError("this TokenStream is not open: read it inside `async with`")
+        idle = self._clocks.idle
+        # one deadline for all reads up to the next token: a stream of comments is silence (and our own slowness is not)
+        deadline = math.inf if idle is None else trio.current_time() + idle
         while not self._is_over:
             if self._saw_finish:
                 await self._end(answer)
                 break
             try:
-                tokens = await self._read(answer)
+                tokens = await self._read(answer, deadline)
             except TercetError as error:
                 answer = await self._interrupted(answer, error)
                 return self._batch
@@ -194,13 +198,13 @@ class TokenStream:
         await trio.lowlevel.checkpoint()
         raise StopAsyncIteration
 
-    async def _read(self, answer: OpenAnswer) -> list[StreamToken]:
+    async def _read(self, answer: OpenAnswer, deadline: float) -> list[StreamToken]:
         """One read. A fault after the provider has said that the answer is whole is no fault."""
         processor = answer.processor
         if answer.ended:
             return processor.finish()  # again: it raises the fault that it kept back to give tokens first
         try:
-            chunk = await self._receive(answer)
+            chunk = await self._receive(answer, deadline)
             if chunk:
                 return processor.process_chunk(chunk)
         except TransportError:
@@ -213,15 +217,11 @@ class TokenStream:
         answer.ended = True
         return processor.finish()
 
-    async def _receive(self, answer: OpenAnswer) -> bytes:
-        idle = self._clocks.idle
-        if idle is None:
+    async def _receive(self, answer: OpenAnswer, deadline: float) -> bytes:
+        with trio.CancelScope(deadline=deadline) as scope:
             return await answer.response.receive()
-        with trio.CancelScope(deadline=trio.current_time() + idle) as scope:
-            return await answer.response.receive()
-        if scope.cancelled_caught:
-            raise DeadlineError(f"nothing came for {idle:g} s in mid-answer", clock="idle")
-        return b""
+        assert scope.cancelled_caught
+        raise DeadlineError(f"no content came for {self._clocks.idle:g} s in mid-answer", clock="idle")
 
     def _taken(self, tokens: list[StreamToken]) -> list[StreamToken]:
         """Fold the tokens of a read, and put the cost into its usage reports."""

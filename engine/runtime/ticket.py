@@ -114,13 +114,14 @@ class Ticket:
         return self._result
 
     def _abort(self, raise_cancel: Any) -> trio.lowlevel.Abort:
+        # Withdrawn from this moment on, not from when the waiter runs next: an answer that comes in between must find nobody here
         self._waiter = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    async def _withdraw(self) -> None:
         self.is_withdrawn = True
         if self.scope is not None:
             self.scope.cancel()
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    async def _withdraw(self) -> None:
         if self._running is not None:
             with trio.CancelScope(
                 shield=True

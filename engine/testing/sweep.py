@@ -27,16 +27,18 @@ async def sweep_cancellation(
     function: AsyncFunction,
     *,
     check: Callable[[], Awaitable[object] | object] | None = None,
+    every_task: bool = False,
     max_points: int = 10_000,
 ) -> int:
     """Run ``function`` once for each of its points, cancelled there, and a last time to its end. Gives the number of points.
 
-    ``check`` (sync or async) is called after every run, to say what must hold whatever happened. What ``function`` or ``check`` raises is
+    ``every_task`` makes a point of every step of every task of the run (a manager's lanes, a fleet's servers): ``function`` itself is
+    cancelled then, at the moment when that task gave up control. ``check`` (sync or async) is called after every run, to say what must hold whatever happened. What ``function`` or ``check`` raises is
     raised, with a note saying at which point it was cancelled. Raises RuntimeError when there is no end after ``max_points``.
     """
     for k in range(1, max_points + 2):
         with Noted(f"in the run that was cancelled at point {k}"):
-            points = await cancel_at(k, function)
+            points = await cancel_at(k, function, every_task=every_task)
             if check is not None and inspect.isawaitable(checking := check()):
                 await checking
         if points < k:
@@ -49,13 +51,13 @@ async def count_checkpoints(function: AsyncFunction) -> int:
     return await cancel_at(None, function)
 
 
-async def cancel_at(k: int | None, function: AsyncFunction) -> int:
+async def cancel_at(k: int | None, function: AsyncFunction, *, every_task: bool = False) -> int:
     """Run ``function`` in this task and cancel it at its ``k``-th point (from 1; None: never). Gives the number of points.
 
-    A result below ``k`` means that it came to its end before. What ``function`` raises is raised.
+    ``every_task``: see :func:`sweep_cancellation`. A result below ``k`` means that it came to its end before. What ``function`` raises is raised.
     """
     scope = trio.CancelScope()
-    counter = _PointCounter(trio.lowlevel.current_task(), scope, k)
+    counter = _PointCounter(trio.lowlevel.current_task(), scope, k, every_task)
     with scope:
         trio.lowlevel.add_instrument(counter)
         try:
@@ -68,11 +70,14 @@ async def cancel_at(k: int | None, function: AsyncFunction) -> int:
 class _PointCounter(trio.abc.Instrument):
     """Counts the points of ``task`` and of the tasks below it, and cancels ``scope`` at the ``k``-th."""
 
-    def __init__(self, task: trio.lowlevel.Task, scope: trio.CancelScope, k: int | None) -> None:
+    def __init__(
+        self, task: trio.lowlevel.Task, scope: trio.CancelScope, k: int | None, every_task: bool
+    ) -> None:
         self._task = task
         self._outside = frozenset(task.child_nurseries)
         self._scope = scope
         self._k = k
+        self._every_task = every_task
         self._exited: trio.lowlevel.Task | None = None
         self.points = 0
 
@@ -80,7 +85,7 @@ class _PointCounter(trio.abc.Instrument):
         self._exited = task  # its last step gives up control for good, and is no point
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        if task is self._exited or not self._is_ours(task):
+        if task is self._exited or not (self._every_task or self._is_ours(task)):
             return
         self.points += 1
         if self.points == self._k:

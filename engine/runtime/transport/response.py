@@ -65,6 +65,7 @@ class Response:
         "_failure",
         "_is_closed",
         "_is_unsent",
+        "_is_writing",
         "_limits",
         "_make_parser",
         "_method",
@@ -99,6 +100,7 @@ class Response:
         self._failure: TransportError | None = None
         self._broken: Exception | None = None  # why sending failed
         self._is_unsent = False  # a part of the request was not sent: the connection cannot be used again
+        self._is_writing = False  # a second task is still sending: the connection must stay
         self._is_closed = False
         self.is_unanswered = True  # not one byte came
         self.reused = reused
@@ -160,9 +162,8 @@ class Response:
             if parser.is_complete:
                 return b""
             connection = self._connection
-            assert (
-                connection is not None
-            )  # it is let go only when complete, failed or closed, and all three were looked at
+            # it is let go only when complete, failed or closed, and all three were looked at
+            assert connection is not None
             try:
                 received = await connection.receive()
             except BROKEN as error:
@@ -228,7 +229,7 @@ class Response:
 
     async def _write_large(self, connection: Connection, data: bytes) -> None:
         """Send in a second task, read the head in this one. Nothing but Cancelled may leave the nursery: it would be wrapped in a group."""
-        self._is_unsent = True
+        self._is_unsent = self._is_writing = True
 
         async def push() -> None:
             try:
@@ -245,8 +246,7 @@ class Response:
             failure = await self.read_head()
             if failure is not None or self.status >= 300:
                 nursery.cancel_scope.cancel()
-        if self._parser.is_complete:
-            self._finish()
+        self._is_writing = False
 
     async def read_head(self) -> TransportError | None:
         """Read until the head is there; give the failure if it does not come."""
@@ -256,9 +256,8 @@ class Response:
                 if self._failure.__cause__ is None:
                     self._failure.__cause__ = self._broken
                 return self._failure
-            assert (
-                connection is not None
-            )  # it is let go only when complete or failed, and both were looked at
+            # it is let go only when complete or failed, and both were looked at
+            assert connection is not None
             try:
                 data = await connection.receive()
             except BROKEN as error:
@@ -269,7 +268,7 @@ class Response:
         self.status = parser.status
         self.http_version = parser.http_version
         self.headers = parser.headers
-        if parser.is_complete and not self._is_unsent:
+        if parser.is_complete and not self._is_writing:
             self._finish()
         return None
 
