@@ -382,7 +382,7 @@ async def test_what_came_before_a_fault_is_given_first_and_the_fault_stays(
     async with serving(once(answer)) as (transport, net):
         response = await transport.send(CALL)
         received = b""
-        with pytest.raises(error) as first:  # noqa: PT012 - the loop is the subject
+        with pytest.raises(error) as first:
             while data := await response.receive():
                 received += data
         assert received == body
@@ -580,8 +580,8 @@ async def test_an_answer_is_read_although_sending_failed(call: HttpCall) -> None
 
         net.connect = connect_late  # type: ignore[method-assign]  # so that the server is done before we send
         response = await transport.send(call)
+        assert net.open == 0  # the answer was whole, and the request was not
         assert (response.status, await response.read()) == (503, b"busy")
-        assert net.open == 0
 
 
 async def test_the_reason_why_sending_failed_is_kept() -> None:

@@ -199,7 +199,7 @@ async def test_a_reset_at_any_byte_is_an_interrupted_stream() -> None:
                     return Noting(connection)
 
                 transport._network.connect = noting  # type: ignore[method-assign]  # to see what was read
-                with pytest.raises(StreamInterruptedError):  # noqa: PT012 - the loop is the subject
+                with pytest.raises(StreamInterruptedError):
                     response = await transport.send(call)
                     while data := await response.receive():
                         received += data
