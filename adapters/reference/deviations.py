@@ -110,7 +110,9 @@ _CLIENT_HEADERS = frozenset(
     }
 )
 _SDK_HEADER = re.compile(r"x-stainless-.*|x-goog-api-client")
-_SDK_AGENT = re.compile(r"(OpenAI|AzureOpenAI|Anthropic)/JS .*|axios/.*|node|google-genai-sdk/.*")
+_SDK_AGENT = re.compile(
+    r"(OpenAI|AzureOpenAI|Anthropic)/JS .*|axios/.*|node|google-genai-sdk/.*|mistral-client-typescript/.*|ollama-js/.*"
+)
 
 _Kinds: TypeAlias = tuple[type[TercetError], ...]
 _CLASSES: dict[str, _Kinds] = {
@@ -208,7 +210,9 @@ def _compare_errors(
     request_id = expected.get("requestID", expected.get("request_id"))
     if ("requestID" in expected or "request_id" in expected) and request_id != got.request_id:
         yield Difference("request id", request_id, got.request_id, call)
-    if "error" in expected and not _has_error(got.body, expected["error"]):
+    # Ollama's client repeats the message there; all others put the answer's error object.
+    repeats = expected.get("error") == expected["message"]
+    if "error" in expected and not repeats and not _has_error(got.body, expected["error"]):
         yield Difference("error", expected["error"], got.body, call)
 
 
@@ -308,8 +312,11 @@ def settle(
 
 _TERMINAL = re.compile(
     rb'\[DONE\]|"finish_reason":\s*"|"type":\s*"message_stop"|"finishReason":\s*"|"blockReason":\s*"'
+    rb'|"type":\s*"response\.(?:completed|done|incomplete|failed)"|"done":\s*true'
 )
-_CLOSING_USAGE = re.compile(rb'"choices":\s*\[\],\s*"usage":\s*\{')
+_CLOSING_USAGE = re.compile(rb'(?:"choices":\s*\[\]|"type":\s*"[^"]*"),\s*"usage":\s*\{')
+_DELTA = re.compile(r'"type":\s*"response\.[a-z_.]+\.delta"')
+_COMPLETED = re.compile(rb'"type":\s*"response\.(?:completed|done)"')
 _CRASH = re.compile(
     r"Cannot read properties of undefined \(reading '.*'\)|Cannot use 'in' operator to search for .*"
 )
@@ -378,6 +385,79 @@ def _crash_on_valid_input(recording: Recording, played: Played, difference: Diff
     )
 
 
+def _sent_once(recording: Recording, played: Played, difference: Difference) -> bool:
+    kept, again = recording["exchanges"][:-1], recording["exchanges"][-1:]
+    if not kept or not _is_sent_again(kept[-1]["request"], again[0]["request"]):
+        return False
+    first, second = kept[-1]["response"], again[0]["response"]
+    if len(played.requests) != len(kept) or not _is_result_of(_outcome(played, difference), first):
+        return False
+    match difference.place:
+        case "requests":
+            return True
+        case "yield":
+            return bool(difference.got == ABSENT)
+        case "throws":
+            return bool(difference.expected == ABSENT)
+        case "message" | "status":
+            return not same(
+                [first["status"], first["body_chunks"]], [second["status"], second["body_chunks"]]
+            )
+        case _:
+            return False
+
+
+def _is_sent_again(first: Mapping[str, Any], again: Mapping[str, Any]) -> bool:
+    """Whether ``again`` is the same body, sent by the reference's own request after its SDK's."""
+    accepts = [dict(map(tuple[str, str], request["headers"])).get("Accept") for request in (first, again)]
+    base = first["url"].removesuffix("/responses")
+    return (
+        accepts == ["application/json", "text/event-stream"]
+        and base != first["url"]
+        and again["url"] in (first["url"], f"{base}/v1/responses")
+        and bool(first.get("body"))
+        and first["body"] == again.get("body")
+    )
+
+
+def _is_result_of(outcome: Outcome, answer: Mapping[str, Any]) -> bool:
+    """Whether the outcome is all that this answer gave before it failed, and its failure."""
+    error = outcome.error
+    text = b"".join(map(_bytes, answer["body_chunks"])).decode("utf-8", "replace")
+    if error is None:
+        return False
+    if answer["status"] >= 400:
+        return error.status == answer["status"] and error.body == text[:2000] and not outcome.yields
+    if answer["ends"] == "normal":
+        event = re.search(f"^data: {re.escape(error.body)}$", text, re.MULTILINE)
+        if not error.body or event is None:
+            return False
+        text = text[: event.start()]
+    elif not isinstance(error, TransportError):
+        return False
+    return error.status in (None, answer["status"]) and len(outcome.yields) == len(_DELTA.findall(text))
+
+
+def _swallowed_failure(recording: Recording, played: Played, difference: Difference) -> bool:
+    outcome = _outcome(played, difference)
+    result = recorded_results(recording)[max(difference.call - 1, 0)]
+    error = outcome.error
+    if difference.place != "throws" or difference.expected != ABSENT or not isinstance(error, ProviderError):
+        return False
+    body = b"".join(_body_chunks(recording))
+    lines = body.decode("utf-8", "replace").split("\n")
+    if not error.body or f"data: {error.body}" not in lines or _COMPLETED.search(body):
+        return False
+    event = parse_json(error.body)
+    said = get(event, "message") or get(event, "response", "error", "message")
+    return (
+        get(event, "type") in ("error", "response.error", "response.failed")
+        and isinstance(said, str)
+        and error.message.endswith(f": {said}")
+        and same(result.get("yields", []), outcome.yields)
+    )
+
+
 def _outcome(played: Played, difference: Difference) -> Outcome:
     return played.outcomes[max(difference.call - 1, 0)]
 
@@ -408,5 +488,16 @@ RULES: tuple[Rule, ...] = (
         "crash-on-valid-input",
         "the reference reads a field of something that a valid answer may leave out, and dies with a TypeError; ours goes on",
         _crash_on_valid_input,
+    ),
+    Rule(
+        "sent-once",
+        "where OpenAI's SDK fails the reference sends the same body again by itself, which costs twice and repeats text; ours sends it "
+        "once, and the first failure is the result",
+        _sent_once,
+    ),
+    Rule(
+        "swallowed-failure",
+        "the reference passes over the event that says the answer failed and ends as if it had not; ours ends in that failure",
+        _swallowed_failure,
     ),
 )

@@ -71,6 +71,10 @@ class Family(ABC):
     def complete_prompt(self, prompt: str) -> Conversation[str]:
         """One prompt, one text."""
 
+    def list_models(self) -> Conversation[Any] | None:
+        """The handler's own list of models; None where the table or a fetcher of its name has it."""
+        return None
+
     def count_tokens(self, content: Sequence[Mapping[str, Any]]) -> Conversation[int]:
         """The provider's own count where it has one and it answers, else o200k tokens and half as many again."""
         try:

@@ -17,6 +17,7 @@ from . import facts
 from .actions import Conversation
 from .errors import openai_failure
 from .http import Request, fetch_once, merge_headers, read_text
+from .ollama import ollama_models
 from .values import get, is_list, is_object, is_true, parse_float, parse_json, present
 
 __all__ = ["get_json", "get_model_endpoints", "get_models", "get_openai_models"]
@@ -172,4 +173,7 @@ def _is_url(text: str) -> bool:
     return bool(parts.scheme and (parts.netloc or parts.path))
 
 
-_FETCHERS: dict[str, Callable[[Mapping[str, Any]], Conversation[Models]]] = {"openrouter": _openrouter_models}
+_FETCHERS: dict[str, Callable[[Mapping[str, Any]], Conversation[Models]]] = {
+    "ollama": ollama_models,
+    "openrouter": _openrouter_models,
+}

@@ -86,6 +86,9 @@ class ReferenceProvider:
                 self._options.get("openAiHeaders"),
                 identity=self._identity,
             )
+        own = self._handler.list_models()
+        if own is not None:
+            return own
         known = facts.models(self.provider)
         return _at_once(known) if known else get_models({"provider": self.provider})
 

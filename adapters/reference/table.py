@@ -13,6 +13,8 @@ from .anthropic import AnthropicFamily
 from .chat import ChatFamily, ChatRow, Facts
 from .family import Family, Setup
 from .gemini import GeminiFamily
+from .mistral import MistralFamily
+from .ollama import OllamaFamily
 from .openai import (
     as_openai,
     openai_client,
@@ -32,6 +34,7 @@ from .openrouter import (
     openrouter_usage,
 )
 from .params import cost_openai, model_params
+from .responses import ResponsesFamily
 from .values import get, present
 
 __all__ = ["CHAT_ROWS", "handler", "providers"]
@@ -166,7 +169,13 @@ CHAT_ROWS: dict[str, ChatRow] = {
     )
 }
 
-_OTHERS: dict[str, Callable[[Setup], Family]] = {"anthropic": AnthropicFamily, "gemini": GeminiFamily}
+_OTHERS: dict[str, Callable[[Setup], Family]] = {
+    "anthropic": AnthropicFamily,
+    "gemini": GeminiFamily,
+    "mistral": MistralFamily,
+    "native-ollama": OllamaFamily,
+    "openai-native": ResponsesFamily,
+}
 
 
 def handler(provider: str, setup: Setup) -> Family | None:
