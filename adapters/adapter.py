@@ -1,6 +1,6 @@
 """``Adapter``: one provider, ready to be asked. It joins a row, a wire, a key and what the catalog knows of the models.
 
-Pure: it makes :class:`HttpCall` from requests and reads answers. Who sends the call, and when, is the engine's business.
+Pure: it makes :class:`HttpCall` from requests and reads answers. Who authorizes and sends the call, and when, is the engine's business.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tercet.codecs.vocabulary import (
 )
 from tercet.codecs.wire import Wire, WireRequest
 
-from .auth import Key, auth_headers
+from .auth import Key
 from .call import HttpCall
 from .catalog import Catalog, cost, load_catalog
 from .profile import Profile
@@ -84,10 +84,10 @@ class Adapter:
 
     # -- asking ---------------------------------------------------------------------------------------------------------
 
-    def chat(self, request: ChatRequest, model: str, *, stream: bool, key: Key | None) -> HttpCall:
+    def chat(self, request: ChatRequest, model: str, *, stream: bool) -> HttpCall:
         """The call that asks ``model`` (the provider's own id). Raises :class:`UnsupportedError` before anything is sent."""
         adapted = self.adapt(request, model)
-        return self.call(self.wire_for(model).chat(adapted, stream=stream), key, request.headers)
+        return self.call(self.wire_for(model).chat(adapted, stream=stream), request.headers)
 
     def adapt(self, request: ChatRequest, model: str) -> ChatRequest:
         """The request with the provider's model id, and without what the model is known not to take.
@@ -125,22 +125,22 @@ class Adapter:
                 rejected += facts.rejects_with_reasoning
         return rejected
 
-    def list_models(self, key: Key | None) -> HttpCall | None:
+    def list_models(self) -> HttpCall | None:
         """The call for the provider's list of models, or None if it has none."""
         asked = self.wire.list_models()
-        return None if asked is None else self.call(asked, key)
+        return None if asked is None else self.call(asked)
 
-    def count_tokens(self, request: ChatRequest, model: str, key: Key | None) -> HttpCall | None:
+    def count_tokens(self, request: ChatRequest, model: str) -> HttpCall | None:
         """The call that counts a prompt's tokens, or None where the provider cannot."""
         asked = self.wire_for(model).count_tokens(self.adapt(request, model))
-        return None if asked is None else self.call(asked, key, request.headers)
+        return None if asked is None else self.call(asked, request.headers)
 
-    def call(self, asked: WireRequest, key: Key | None, headers: Mapping[str, str] | None = None) -> HttpCall:
-        """A wire's request with host, key and headers. Later headers of one name replace earlier ones, or join them in a list."""
+    def call(self, asked: WireRequest, headers: Mapping[str, str] | None = None) -> HttpCall:
+        """A wire's request with host and headers, not yet authorized. Later headers of one name replace earlier ones, or join them in a list."""
         merged: dict[str, str] = {}
         if asked.body:
             merged["content-type"] = "application/json"
-        for given, value in (*self._headers, *asked.headers, *(headers or {}).items(), *auth_headers(key)):
+        for given, value in (*self._headers, *asked.headers, *(headers or {}).items()):
             name = given.lower()
             merged[name] = f"{merged[name]},{value}" if name in _LIST_HEADERS and name in merged else value
         return HttpCall(

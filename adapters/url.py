@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from urllib.parse import urlsplit
 
 from tercet.codecs.vocabulary import ConfigurationError
@@ -31,7 +32,7 @@ def parse_base_url(url: str) -> tuple[Origin, str]:
         raise ConfigurationError(f"the base URL {_printable(url)!r} names no host")
     if parts.query or parts.fragment:
         raise ConfigurationError(f"a base URL has no query and no fragment: {_printable(url)!r}")
-    scheme = "https" if parts.scheme == "https" else "http"
+    scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
     try:
         host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode("ascii")
     except UnicodeError:

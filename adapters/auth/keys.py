@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
 
 from tercet.codecs.vocabulary import ConfigurationError
 
+from ..call import HttpCall
 from ..profile import AuthStyle, Profile
 
-__all__ = ["Key", "Secret", "auth_headers", "find_keys"]
+__all__ = ["Anonymous", "Credential", "Key", "Secret", "find_keys"]
+
+
+class Credential(Protocol):
+    """What proves who sends a call: a key, a token, a pair of keys to sign with."""
+
+    @property
+    def source(self) -> str:
+        """Where it was found (a variable's name, a file's path), never what it is."""
+        ...
+
+    @property
+    def expires_at(self) -> float | None:
+        """Unix time after which it is not accepted any more; None: never, or unknown."""
+        ...
+
+    def authorize(self, call: HttpCall, wall_now: float, /) -> HttpCall:
+        """The call with the proof in it. ``wall_now`` is Unix time: signatures carry it."""
+        ...
+
+
+class Anonymous:
+    """No credential: for servers that want none."""
+
+    source = "none"
+    expires_at: float | None = None
+
+    def authorize(self, call: HttpCall, wall_now: float, /) -> HttpCall:
+        """The call as it is."""
+        return call
 
 
 class Secret:
@@ -36,16 +69,24 @@ class Secret:
 class Key:
     """A key of one provider: its value, how it is sent, and ``source``, the name of where it was found (never the value)."""
 
-    __slots__ = ("secret", "source", "style")
+    __slots__ = ("_header", "expires_at", "secret", "source", "style")
 
-    def __init__(self, value: str, *, style: AuthStyle, source: str) -> None:
+    def __init__(self, value: str, *, style: AuthStyle, source: str, expires_at: float | None = None) -> None:
         check_key(value, source)
         self.secret = Secret(value)
         self.style = style
         self.source = source
+        self.expires_at = expires_at
+        self._header = ("authorization", f"Bearer {value}") if style == "bearer" else (str(style), value)
 
     def __repr__(self) -> str:
         return f"<Key from {self.source}>"
+
+    def authorize(self, call: HttpCall, wall_now: float, /) -> HttpCall:
+        """The call with the header that carries the key."""
+        if self.style == "none":
+            return call
+        return msgspec.structs.replace(call, headers=(*call.headers, self._header))
 
 
 def find_keys(
@@ -86,11 +127,3 @@ def check_key(value: str, source: str) -> None:
                 f"the key from {source} has a character no key has, U+{ord(character):04X}, at position {position + 1} "
                 f"of {len(value)}: was it copied with a line end or a typographic quote?"
             )
-
-
-def auth_headers(key: Key | None) -> tuple[tuple[str, str], ...]:
-    """The header that carries the key; nothing without a key."""
-    if key is None or key.style == "none":
-        return ()
-    value = key.secret.reveal()
-    return (("authorization", f"Bearer {value}"),) if key.style == "bearer" else ((key.style, value),)

@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from tercet.adapters.adapter import Adapter
-from tercet.adapters.auth import Key
+from tercet.adapters.auth import Credential
 from tercet.adapters.call import HttpCall
 from tercet.adapters.rate_limits import parse_retry_after, should_retry_hint
 from tercet.codecs.processor import StreamProcessor
@@ -38,7 +38,9 @@ _ERROR_BODY_SECONDS = 5.0
 class Sender(Protocol):
     """What an attempt needs of a transport."""
 
-    async def send(self, call: HttpCall, *, connect_timeout: float = 10.0) -> Response:
+    async def send(
+        self, call: HttpCall, *, connect_timeout: float = 10.0, accept_encoding: str = "identity"
+    ) -> Response:
         """Send a call; return with the head of its answer."""
         ...
 
@@ -74,11 +76,12 @@ class OpenAnswer:
 
 
 async def open_answer(
-    ticket: Ticket, sender: Sender, key: Key | None, clocks: Clocks, settlement: Settlement
+    ticket: Ticket, sender: Sender, credential: Credential, clocks: Clocks, settlement: Settlement
 ) -> OpenAnswer:
     """Send the ticket's request, read to the first content token or to the end. Raises typed errors."""
     adapter, model = ticket.adapter, ticket.model
-    response = await _send(sender, adapter.chat(ticket.request, model, stream=True, key=key), clocks)
+    call = credential.authorize(adapter.chat(ticket.request, model, stream=True), settlement.wall())
+    response = await _send(sender, call, clocks)
     try:
         settlement.observe(response.headers)
         await check_status(response, adapter, model, settlement.wall)
@@ -118,11 +121,12 @@ async def _unstreamed(
 
 
 async def read_whole(
-    ticket: Ticket, sender: Sender, key: Key | None, clocks: Clocks, settlement: Settlement
+    ticket: Ticket, sender: Sender, credential: Credential, clocks: Clocks, settlement: Settlement
 ) -> ChatResponse:
     """Send the ticket's request and read the whole answer."""
     adapter, model = ticket.adapter, ticket.model
-    response = await _send(sender, adapter.chat(ticket.request, model, stream=False, key=key), clocks)
+    call = credential.authorize(adapter.chat(ticket.request, model, stream=False), settlement.wall())
+    response = await _send(sender, call, clocks, "gzip, deflate")
     try:
         settlement.observe(response.headers)
         await check_status(response, adapter, model, settlement.wall)
@@ -165,5 +169,8 @@ async def check_status(
     raise error
 
 
-async def _send(sender: Sender, call: HttpCall, clocks: Clocks) -> Response:
-    return await sender.send(call, connect_timeout=math.inf if clocks.connect is None else clocks.connect)
+async def _send(
+    sender: Sender, call: HttpCall, clocks: Clocks, accept_encoding: str = "identity"
+) -> Response:
+    timeout = math.inf if clocks.connect is None else clocks.connect
+    return await sender.send(call, connect_timeout=timeout, accept_encoding=accept_encoding)

@@ -15,13 +15,14 @@ from __future__ import annotations
 import heapq
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import trio
 
 from tercet.adapters.adapter import Adapter
-from tercet.adapters.auth import Key
 from tercet.codecs.vocabulary import (
+    AuthenticationError,
+    ChatResponse,
     CircuitOpenError,
     DeadlineError,
     RateLimitError,
@@ -42,6 +43,7 @@ from ..control import (
     RetryBudget,
 )
 from .attempt import OpenAnswer, Sender, open_answer, read_whole
+from .credentials import CredentialSource
 from .settlement import Settlement
 from .ticket import Ticket
 
@@ -54,12 +56,12 @@ _PARK_SECONDS = 60.0
 
 
 class KeySlot:
-    """One key of the provider (None where it needs none), with its limiter. A refused key is parked for a while."""
+    """One key of the provider (or none, where it wants none), with its limiter. A refused key is parked for a while."""
 
-    __slots__ = ("key", "limiter", "parked_because", "parked_until")
+    __slots__ = ("limiter", "parked_because", "parked_until", "source")
 
-    def __init__(self, key: Key | None, limiter: AdaptiveRateLimiter) -> None:
-        self.key = key
+    def __init__(self, source: CredentialSource, limiter: AdaptiveRateLimiter) -> None:
+        self.source = source
         self.limiter = limiter
         self.parked_until = -math.inf
         self.parked_because: TercetError | None = None
@@ -72,6 +74,7 @@ class Lane:
         self,
         adapter: Adapter,
         sender: Sender,
+        sources: Sequence[CredentialSource],
         *,
         clocks: Clocks,
         breaker: CircuitBreaker,
@@ -84,7 +87,7 @@ class Lane:
         self.adapter = adapter
         self.breaker = breaker
         self.retry_budget = retry_budget
-        self.slots = tuple(KeySlot(key, make_limiter()) for key in (adapter.keys or (None,)))
+        self.slots = tuple(KeySlot(source, make_limiter()) for source in sources)
         self.metrics = ProviderMetrics(adapter.id)
         self.in_flight = 0
         self._sender = sender
@@ -200,9 +203,8 @@ class Lane:
     async def _attempt(self, ticket: Ticket, settlement: Settlement) -> None:
         """Run one attempt and hand over what became of it. Runs as a task of the lane's nursery."""
         limit = self._clocks.first_content if ticket.stream else self._clocks.whole
-        slot_key = settlement.key
         error: BaseException | None = None
-        result = None
+        result: OpenAnswer | ChatResponse | None = None
         try:
             with trio.CancelScope(
                 deadline=math.inf if limit is None else settlement.started + limit
@@ -210,10 +212,7 @@ class Lane:
                 ticket.scope = scope
                 if ticket.is_withdrawn:
                     scope.cancel()
-                if ticket.stream:
-                    result = await open_answer(ticket, self._sender, slot_key, self._clocks, settlement)
-                else:
-                    result = await read_whole(ticket, self._sender, slot_key, self._clocks, settlement)
+                result = await self._answer(ticket, settlement)
             if scope.cancelled_caught and not ticket.is_withdrawn:
                 what = "content" if ticket.stream else "answer"
                 error = DeadlineError(f"{self.id} gave no {what} within {limit:g} s", clock="first_content")
@@ -233,8 +232,24 @@ class Lane:
             ticket.end()
         self._hand_over(ticket, settlement, error, result)
 
+    async def _answer(self, ticket: Ticket, settlement: Settlement) -> OpenAnswer | ChatResponse:
+        """The answer; with a fresh credential once more where the provider refused one that can be renewed."""
+        source = settlement.credentials
+        ask = open_answer if ticket.stream else read_whole
+        credential = await source.current()
+        try:
+            return await ask(ticket, self._sender, credential, self._clocks, settlement)
+        except AuthenticationError:
+            if not source.invalidate(credential):
+                raise
+        return await ask(ticket, self._sender, await source.current(), self._clocks, settlement)
+
     def _hand_over(
-        self, ticket: Ticket, settlement: Settlement, error: BaseException | None, result: object
+        self,
+        ticket: Ticket,
+        settlement: Settlement,
+        error: BaseException | None,
+        result: OpenAnswer | ChatResponse | None,
     ) -> None:
         if error is not None:
             settlement.settle(error, None)
@@ -244,8 +259,8 @@ class Lane:
             if not ticket.succeed(result):
                 result.abandon()
         elif result is not None:
-            settlement.settle(None, result)  # type: ignore[arg-type]  # a ChatResponse: read_whole gives nothing else
-            ticket.succeed(result)  # type: ignore[arg-type]  # as above
+            settlement.settle(None, result)
+            ticket.succeed(result)
 
     def settled(
         self,

@@ -20,7 +20,7 @@ import importlib.util
 import random
 import time
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -28,10 +28,31 @@ import msgspec
 import trio
 
 from tercet.adapters.call import HttpCall
-from tercet.adapters.reference import Action, Chunk, Conversation, Draw, Emit, Now, Read, Reply, Send, Sleep
-from tercet.codecs.vocabulary import TransportError
+from tercet.adapters.reference import (
+    Action,
+    CallHost,
+    Chunk,
+    Conversation,
+    Draw,
+    Emit,
+    Exit,
+    Exited,
+    HostPart,
+    LocalAction,
+    Now,
+    Read,
+    ReadFile,
+    Reply,
+    RunProcess,
+    Send,
+    Sleep,
+    WriteFile,
+)
+from tercet.codecs.vocabulary import ConfigurationError, ProviderError, TransportError
 
-__all__ = ["ReferenceStream", "Surroundings", "o200k_counter", "run"]
+from .local import read_file, start_process, write_file
+
+__all__ = ["Host", "Program", "ReferenceStream", "Surroundings", "o200k_counter", "run"]
 
 T = TypeVar("T")
 
@@ -49,12 +70,50 @@ class _Transport(Protocol):
     async def send(self, call: HttpCall, /) -> _Response: ...
 
 
+class Program(Protocol):
+    """A program that runs: its stdout like the body of an answer, and how it ended."""
+
+    async def receive(self) -> bytes:
+        """The next bytes of its stdout, ``b""`` at its end."""
+        ...
+
+    async def wait(self) -> Exited:
+        """How it ended, once it has."""
+        ...
+
+    def close(self) -> None:
+        """Kill it; does not wait."""
+        ...
+
+    async def aclose(self) -> None:
+        """Kill it, and wait until it is gone."""
+        ...
+
+
+class Host(Protocol):
+    """The editor that has language models of its own: a bridge to it, which a program that runs beside one may give."""
+
+    async def call(self, call: Mapping[str, Any], /) -> Any:
+        """The answer to ``select`` or ``countTokens``; None for ``sendRequest``. Raises ``ProviderError``."""
+        ...
+
+    async def next_part(self) -> Mapping[str, Any] | None:
+        """The next part of the reply to the last ``sendRequest``, None at its end. Raises ``ProviderError``."""
+        ...
+
+
 class Surroundings(msgspec.Struct, frozen=True):
-    """What a conversation may ask of the world beside the network: the wall clock (Unix seconds), chance (0 <= x < 1), and time to pass."""
+    """What a conversation may ask of the world beside the network: the wall clock (Unix seconds), chance (0 <= x < 1), time to pass,
+    files, programs, and the editor it runs in (none by default).
+    """
 
     clock: Callable[[], float] = time.time
     random: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = trio.sleep
+    read_file: Callable[[str], Awaitable[str]] = read_file
+    write_file: Callable[[str, str], Awaitable[None]] = write_file
+    start: Callable[[RunProcess], Awaitable[Program]] = start_process
+    host: Host | None = None
 
 
 class ReferenceStream(Generic[T]):
@@ -73,7 +132,8 @@ class ReferenceStream(Generic[T]):
         self._conversation = conversation
         self._transport = transport
         self._surroundings = surroundings or Surroundings()
-        self._response: _Response | None = None
+        self._response: _Response | Program | None = None
+        self._programs: list[Program] = []
         self._result: T | None = None
         self._is_ended = False
 
@@ -98,7 +158,7 @@ class ReferenceStream(Generic[T]):
         if self._is_ended:
             raise StopAsyncIteration
         value: Any = None
-        failure: TransportError | None = None
+        failure: Exception | None = None
         try:
             while True:
                 action = self._step(value, failure)
@@ -115,41 +175,73 @@ class ReferenceStream(Generic[T]):
             raise
 
     async def aclose(self) -> None:
-        """End it here. May be called twice; never waits."""
+        """End it here. May be called twice; waits only for a program that was killed to be gone."""
         self._close()
+        while self._programs:
+            await self._programs.pop().aclose()
 
-    def _step(self, value: Any, failure: TransportError | None) -> Action:
+    def _step(self, value: Any, failure: Exception | None) -> Action:
         if failure is not None:
             return self._conversation.throw(failure)
         return self._conversation.send(value)
 
-    async def _do(self, action: Action) -> tuple[Any, TransportError | None]:
+    async def _do(self, action: Action) -> tuple[Any, Exception | None]:
+        """What an action gives: its result, or the failure that the conversation is told of."""
         around = self._surroundings
-        match action:
-            case Send(call):
-                self._leave()
-                try:
-                    self._response = await self._transport.send(call)
-                except TransportError as error:
-                    return None, error
-                return Reply(self._response.status, self._response.headers), None
-            case Read():
-                if self._response is None:
-                    raise RuntimeError("a conversation read before it sent")
-                try:
+        try:
+            match action:
+                case Send(call):
+                    self._leave()
+                    response = await self._transport.send(call)
+                    self._response = response
+                    return Reply(response.status, response.headers), None
+                case Read():
+                    if self._response is None:
+                        raise RuntimeError("a conversation read before it sent")
                     return await self._response.receive(), None
-                except TransportError as error:
-                    return None, error
-            case Sleep(seconds):
+                case Sleep(seconds):
+                    self._leave()
+                    await around.sleep(seconds)
+                    return None, None
+                case Now():
+                    return around.clock(), None
+                case Draw():
+                    return around.random(), None
+                case Emit():
+                    return None, None
+                case ReadFile(path):
+                    return await around.read_file(path), None
+                case WriteFile(path, text):
+                    return await around.write_file(path, text), None
+                case RunProcess() | Exit() | CallHost() | HostPart():
+                    return await self._do_local(action), None
+        except (TransportError, ProviderError, OSError) as error:
+            return None, error
+
+    async def _do_local(self, action: LocalAction) -> Any:
+        """What is asked of a program on this machine, or of the editor."""
+        match action:
+            case RunProcess():
                 self._leave()
-                await around.sleep(seconds)
-                return None, None
-            case Now():
-                return around.clock(), None
-            case Draw():
-                return around.random(), None
-            case Emit():
-                return None, None
+                program = await self._surroundings.start(action)
+                self._programs.append(program)
+                self._response = program
+                return None
+            case Exit():
+                if not self._programs:
+                    raise RuntimeError("a conversation waited for a program before it ran one")
+                return await self._programs[-1].wait()
+            case CallHost(call):
+                return await self._host().call(call)
+            case HostPart():
+                return await self._host().next_part()
+
+    def _host(self) -> Host:
+        if self._surroundings.host is None:
+            raise ConfigurationError(
+                "these models live in an editor: give Surroundings(host=...), a bridge to the one to ask"
+            )
+        return self._surroundings.host
 
     def _leave(self) -> None:
         if self._response is not None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from tercet.adapters.auth import Key
 from tercet.adapters.rate_limits import parse_rate_limits
-from tercet.codecs.vocabulary import ChatResponse, Usage
+from tercet.codecs.vocabulary import ChatResponse, TercetError, Usage
 
-from ..control import Outcome, OutcomeKind, Pass, Permit
+from ..control import Outcome, OutcomeKind, Pass, Permit, classify
 
 if TYPE_CHECKING:
+    from .credentials import CredentialSource
     from .lane import KeySlot, Lane
 
 __all__ = ["Settlement"]
@@ -76,9 +76,9 @@ class Settlement:
             self._lane.breaker.progress(self._pass, now)
 
     @property
-    def key(self) -> Key | None:
-        """The key that the attempt is to use."""
-        return self._slot.key
+    def credentials(self) -> CredentialSource:
+        """Where the attempt gets its credential."""
+        return self._slot.source
 
     @property
     def time_to_first_content(self) -> float | None:
@@ -92,16 +92,21 @@ class Settlement:
         self.is_settled = True
         now = trio.current_time()
         usage = (answer.usage if answer is not None else None) or Usage()
-        facts = {
-            "first_content": self._first_content,
-            "duration": now - self.started,
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-        }
-        if error is None and answer is None:
-            outcome = Outcome(OutcomeKind.CANCELLED, **facts)
-        else:
-            outcome = Outcome.of(error, **facts)
+        kind = OutcomeKind.OK
+        if error is not None:
+            kind = classify(error)
+        elif answer is None:
+            kind = OutcomeKind.CANCELLED
+        known = error if isinstance(error, TercetError) else None
+        outcome = Outcome(
+            kind,
+            known,
+            known.retry_after if known is not None else None,
+            self._first_content,
+            now - self.started,
+            usage.input_tokens,
+            usage.output_tokens,
+        )
         self._lane.settled(
             self._slot,
             self._permit,

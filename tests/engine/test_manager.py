@@ -467,10 +467,10 @@ async def test_cancelled_at_every_point_nothing_is_left(open_world: Any, whole: 
 
         async def check() -> None:
             await trio.testing.wait_all_tasks_blocked()
-            lane = manager._lanes["alder"]
+            lane = manager._roster.lanes["alder"]
             assert lane.in_flight == 0
             assert lane.queued == 0
-            assert manager._pending == 0
+            assert manager._gate.inside == 0
             assert lane.slots[0].limiter.snapshot(trio.current_time()).in_flight == 0
             assert world.fleet.network.open_connections <= 1  # at most one idle one is kept
             assert manager._streams == set()

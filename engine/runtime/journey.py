@@ -1,0 +1,106 @@
+"""One request on its way through its targets, and the one error that comes of it if nobody answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from tercet.adapters.adapter import Adapter
+from tercet.codecs.processor import StreamTransformer
+from tercet.codecs.vocabulary import AllAttemptsFailedError, ChatRequest, TercetError
+
+from ..control import Target
+from .estimate import estimate_tokens
+from .ticket import Ticket
+
+__all__ = ["Journey", "outcome_of"]
+
+
+class Journey:
+    """One request on its way: the targets, where it is, what failed so far. A stream keeps it over restarts."""
+
+    __slots__ = (
+        "_is_forced",
+        "_position",
+        "_priority",
+        "_request",
+        "_stream",
+        "_targets",
+        "_tokens",
+        "_transformers",
+        "attempt",
+        "failed",
+        "owed",
+    )
+
+    def __init__(
+        self,
+        request: ChatRequest,
+        targets: Sequence[Target],
+        priority: int,
+        transformers: Sequence[StreamTransformer],
+        *,
+        stream: bool,
+        is_forced: bool,
+    ) -> None:
+        self._request = request
+        self._targets = targets
+        self._priority = priority
+        self._transformers = transformers
+        self._stream = stream
+        self._is_forced = is_forced
+        self._tokens = estimate_tokens(request) + (request.max_tokens or 0)
+        self._position = 0
+        self.attempt = 0
+        self.owed = 0
+        self.failed: list[TercetError] = []
+
+    @property
+    def target(self) -> Target:
+        """The target that is asked now."""
+        return self._targets[self._position]
+
+    @property
+    def has_next(self) -> bool:
+        """Whether there is a target behind this one."""
+        return self._position + 1 < len(self._targets)
+
+    def move_on(self) -> None:
+        """To the next target."""
+        self._position += 1
+        self.attempt = self.owed = 0
+
+    def ticket(self, adapter: Adapter) -> Ticket:
+        """The ticket of the next attempt at the current target. When every breaker is open, the first target is asked all the same."""
+        self.attempt += 1
+        return Ticket(
+            adapter,
+            self.target.model,
+            self._request,
+            stream=self._stream,
+            number=len(self.failed) + 1,
+            priority=self._priority,
+            tokens=self._tokens,
+            deadline=trio.current_effective_deadline(),
+            transformers=self._transformers,
+            is_forced=self._is_forced and self._position == 0,
+        )
+
+
+def outcome_of(failed: Sequence[TercetError]) -> TercetError:
+    """The one error for the caller: the attempt's own where only one target was tried, else all of them in one."""
+    if not failed:
+        return AllAttemptsFailedError("there was no target to try")
+    last = failed[-1]
+    tried = {(error.provider, error.model) for error in failed}
+    if len(tried) == 1:
+        return last.at(attempts=tuple(failed))
+    told = "; ".join(f"{error.provider}:{error.model}: {error.message}" for error in failed)
+    return AllAttemptsFailedError(
+        f"no target answered: {told}",
+        attempts=failed,
+        attempt=len(failed),
+        retry_after=min((e.retry_after for e in failed if e.retry_after is not None), default=None),
+        retryable=any(error.retryable for error in failed),
+    )

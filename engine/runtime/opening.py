@@ -1,0 +1,130 @@
+"""``open_manager``: a manager for the length of a block."""
+
+from __future__ import annotations
+
+import os
+import random as _random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from tercet.adapters.adapter import Unsupported
+from tercet.adapters.registry import ProviderRegistry, split_model
+from tercet.codecs.vocabulary import ConfigurationError
+
+from ..control import BackpressureController, CircuitBreaker, Clocks, RetryPolicy, Route, Target
+from .attempt import Sender
+from .gate import Gate
+from .manager import ProviderManager
+from .roster import Roster
+from .simulated import SimulatedInside
+from .transport import Network, SocketNetwork, Transport, proxies_from_environ
+
+__all__ = ["open_manager"]
+
+
+@asynccontextmanager
+async def open_manager(
+    registry: ProviderRegistry | None = None,
+    *,
+    keys: Mapping[str, str | Sequence[str]] | None = None,
+    base_urls: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    routes: Mapping[str, Sequence[str]] | Sequence[Route] = (),
+    retry: RetryPolicy | None = None,
+    clocks: Clocks | None = None,
+    make_breaker: Callable[[], CircuitBreaker] = CircuitBreaker,
+    unsupported: Unsupported = "drop",
+    admission: BackpressureController | None = None,
+    network: Network | None = None,
+    senders: Mapping[str, Sender] | None = None,
+    drain_within: float = 5.0,
+    random: Callable[[], float] = _random.random,
+    wall: Callable[[], float] = time.time,
+) -> AsyncIterator[ProviderManager]:
+    """A manager for the length of the block: ``async with tercet.open_manager() as manager``.
+
+    - ``keys``: provider -> key (or several); without one, the usual environment variables are looked at (``environ`` replaces
+      ``os.environ``; ``{}`` looks nowhere).
+    - ``base_urls``: provider -> another base URL.
+    - ``routes``: name -> targets (``"fast": ["groq:...", "openai:..."]``), or :class:`Route` objects.
+    - ``retry``, ``clocks``, ``make_breaker``, ``admission``: how patient to be, see ``engine/control``.
+    - ``unsupported``: what to do with a field that a model is known not to take: ``drop`` it or raise an ``error``.
+    - ``network``: how connections are made (tests pass the fleet's); ``senders``: provider -> a transport of its own
+      (an ``httpx.AsyncClient`` by ``tercet.httpx_sender``).
+    - ``drain_within``: seconds that requests of other tasks get to finish when the block ends well. When it ends with an
+      exception or is cancelled they are cancelled at once.
+
+    The user's own exception leaves the block as itself, not inside a group.
+    """
+    surroundings = os.environ if environ is None else environ
+    registry = registry or ProviderRegistry()
+    real = network or SocketNetwork(proxies=proxies_from_environ(surroundings))
+    raised: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            transport = Transport(SimulatedInside(real, nursery))
+            roster = Roster(
+                nursery,
+                transport,
+                registry,
+                keys=keys or {},
+                base_urls=base_urls or {},
+                environ=surroundings,
+                senders=senders or {},
+                unsupported=unsupported,
+                clocks=clocks or Clocks(),
+                make_breaker=make_breaker,
+                random=random,
+                wall=wall,
+            )
+            manager = ProviderManager(
+                roster,
+                Gate(admission or BackpressureController(max_in_flight=10_000)),
+                routes=_routes(routes, registry),
+                retry=retry or RetryPolicy(),
+                clocks=clocks or Clocks(),
+                random=random,
+                wall=wall,
+            )
+            try:
+                yield manager
+                await manager.drain(drain_within)
+            except BaseException as error:
+                raised = error
+                raise
+            finally:
+                manager.abandon_streams()  # the other half of this function
+                transport.close()
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        if raised is None or _only_leaf(group) is not raised:
+            raise
+    if raised is not None:
+        raise raised
+
+
+def _routes(
+    routes: Mapping[str, Sequence[str]] | Sequence[Route], registry: ProviderRegistry
+) -> dict[str, Route]:
+    if not isinstance(routes, Mapping):
+        return {route.name: route for route in routes}
+    made: dict[str, Route] = {}
+    for name, targets in routes.items():
+        if isinstance(targets, str) or not targets:
+            raise ConfigurationError(
+                f"route {name!r} needs a list of 'provider:model' names; got {targets!r}"
+            )
+        made[name] = Route(name, [Target(*split_model(target, registry)) for target in targets])
+    return made
+
+
+def _only_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        if len(error.exceptions) != 1:
+            return None
+        error = error.exceptions[0]
+    return error
