@@ -40,17 +40,22 @@ from tercet.adapters.reference import (
     HostPart,
     LocalAction,
     Now,
+    OpenSocket,
     Read,
     ReadFile,
+    ReceiveText,
     Reply,
     RunProcess,
     Send,
+    SendText,
     Sleep,
     WriteFile,
 )
 from tercet.codecs.vocabulary import ConfigurationError, ProviderError, TransportError
 
 from .local import read_file, start_process, write_file
+from .transport import Network, SocketNetwork
+from .websocket import WebSocket, open_websocket
 
 __all__ = ["Host", "Program", "ReferenceStream", "Surroundings", "o200k_counter", "run"]
 
@@ -104,7 +109,7 @@ class Host(Protocol):
 
 class Surroundings(msgspec.Struct, frozen=True):
     """What a conversation may ask of the world beside the network: the wall clock (Unix seconds), chance (0 <= x < 1), time to pass,
-    files, programs, and the editor it runs in (none by default).
+    files, programs, the editor it runs in (none by default), and the network for WebSockets (by default the machine's own).
     """
 
     clock: Callable[[], float] = time.time
@@ -114,6 +119,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     write_file: Callable[[str, str], Awaitable[None]] = write_file
     start: Callable[[RunProcess], Awaitable[Program]] = start_process
     host: Host | None = None
+    network: Network | None = None
 
 
 class ReferenceStream(Generic[T]):
@@ -134,6 +140,7 @@ class ReferenceStream(Generic[T]):
         self._surroundings = surroundings or Surroundings()
         self._response: _Response | Program | None = None
         self._programs: list[Program] = []
+        self._socket: WebSocket | None = None
         self._result: T | None = None
         self._is_ended = False
 
@@ -212,11 +219,27 @@ class ReferenceStream(Generic[T]):
                 case ReadFile(path):
                     return await around.read_file(path), None
                 case WriteFile(path, text):
-                    return await around.write_file(path, text), None
+                    await around.write_file(path, text)
+                    return None, None
+                case OpenSocket() | SendText() | ReceiveText():
+                    return await self._do_socket(action), None
                 case RunProcess() | Exit() | CallHost() | HostPart():
                     return await self._do_local(action), None
         except (TransportError, ProviderError, OSError) as error:
             return None, error
+
+    async def _do_socket(self, action: OpenSocket | SendText | ReceiveText) -> str | None:
+        """What is done with a WebSocket. There is one at a time."""
+        if isinstance(action, OpenSocket):
+            self._hang_up()
+            self._socket = await open_websocket(self._surroundings.network or SocketNetwork(), action.call)
+            return None
+        if self._socket is None:
+            raise RuntimeError("a conversation used a socket before it opened one")
+        if isinstance(action, ReceiveText):
+            return await self._socket.receive_text()
+        await self._socket.send_text(action.text)
+        return None
 
     async def _do_local(self, action: LocalAction) -> Any:
         """What is asked of a program on this machine, or of the editor."""
@@ -243,6 +266,11 @@ class ReferenceStream(Generic[T]):
             )
         return self._surroundings.host
 
+    def _hang_up(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
     def _leave(self) -> None:
         if self._response is not None:
             self._response.close()
@@ -251,6 +279,7 @@ class ReferenceStream(Generic[T]):
     def _close(self) -> None:
         self._is_ended = True
         self._leave()
+        self._hang_up()
         self._conversation.close()
 
 
