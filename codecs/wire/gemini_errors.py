@@ -33,7 +33,7 @@ from ..vocabulary import (
     ServerError,
 )
 from .base import Headers
-from .shared import error_type_of_status, is_context_overflow, masked, request_id, retry_after
+from .shared import as_list, error_type_of_status, is_context_overflow, masked, request_id, retry_after
 
 __all__ = ["STATUS_WORDS", "error_from_body", "error_from_object"]
 
@@ -135,7 +135,7 @@ def _is_used_up(message: str, details: list[Mapping[str, Any]]) -> bool:
     """Whether waiting a minute will not help. "Check your plan and billing details" stands in both kinds, so it decides nothing."""
     limits: list[str] = []
     for detail in details:
-        for violation in _list(detail.get("violations")):
+        for violation in as_list(detail.get("violations")):
             if isinstance(violation, dict):
                 fields = cast("dict[str, Any]", violation)
                 limits.append(_text(fields, "quotaId") + " " + _text(fields, "quotaMetric"))
@@ -169,7 +169,7 @@ def _decoded(body: bytes) -> Any:
 def _error_object(answer: Any) -> Mapping[str, Any] | None:
     """``{"error": {...}}`` or the first of an array of them; a bare string or ``{"message": ...}`` counts too."""
     if isinstance(answer, list) and answer:
-        answer = cast("list[Any]", answer)[0]
+        answer = as_list(answer)[0]
     if not isinstance(answer, dict):
         return None
     fields = cast("dict[str, Any]", answer)
@@ -183,12 +183,10 @@ def _error_object(answer: Any) -> Mapping[str, Any] | None:
 
 def _details(fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [
-        cast("dict[str, Any]", detail) for detail in _list(fields.get("details")) if isinstance(detail, dict)
+        cast("dict[str, Any]", detail)
+        for detail in as_list(fields.get("details"))
+        if isinstance(detail, dict)
     ]
-
-
-def _list(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

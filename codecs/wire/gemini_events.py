@@ -202,6 +202,7 @@ class GeminiInterpreter:
 
     def interpret(self, name: str, data: bytes | memoryview, into: list[StreamToken], /) -> None:
         """See ``wire.base.Interpreter``. ``name`` is ignored: Gemini names no events."""
+        answer: _Answer | None
         if self._response_key is None:
             try:
                 answer = _ANSWER.decode(data)
@@ -211,7 +212,7 @@ class GeminiInterpreter:
                 self._take(answer, data, into)
                 return
         for item in _items(data):
-            answer: _Answer | None = None
+            answer = None
             if self._response_key is not None:
                 answer = decode_lenient(_envelope(self._response_key), item).answer
             # Code Assist sends errors without their envelope.

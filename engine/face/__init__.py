@@ -12,93 +12,99 @@ what it uses and ``tercet --help`` need not import trio.
 """
 
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING as _TYPE_CHECKING
-from typing import Any as _Any
+from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
 if _TYPE_CHECKING:
-    from tercet.adapters import Adapter as Adapter
-    from tercet.adapters import Profile as Profile
-    from tercet.adapters import ProviderRegistry as ProviderRegistry
-    from tercet.codecs.framing import EventStreamDecoder as EventStreamDecoder
-    from tercet.codecs.framing import JsonStreamParser as JsonStreamParser
-    from tercet.codecs.framing import NdjsonDecoder as NdjsonDecoder
-    from tercet.codecs.framing import SseDecoder as SseDecoder
-    from tercet.codecs.processor import StreamProcessor as StreamProcessor
-    from tercet.codecs.processor import StreamTransformer as StreamTransformer
-    from tercet.codecs.transform import ContentFilter as ContentFilter
-    from tercet.codecs.transform import TokenAccumulator as TokenAccumulator
-    from tercet.codecs.vocabulary import AllAttemptsFailedError as AllAttemptsFailedError
-    from tercet.codecs.vocabulary import AuthenticationError as AuthenticationError
-    from tercet.codecs.vocabulary import BadRequestError as BadRequestError
-    from tercet.codecs.vocabulary import ChatRequest as ChatRequest
-    from tercet.codecs.vocabulary import ChatResponse as ChatResponse
-    from tercet.codecs.vocabulary import CircuitOpenError as CircuitOpenError
-    from tercet.codecs.vocabulary import Citation as Citation
-    from tercet.codecs.vocabulary import CompletionRequest as CompletionRequest
-    from tercet.codecs.vocabulary import CompletionResponse as CompletionResponse
-    from tercet.codecs.vocabulary import ConfigurationError as ConfigurationError
-    from tercet.codecs.vocabulary import ConnectError as ConnectError
-    from tercet.codecs.vocabulary import ContentFilterError as ContentFilterError
-    from tercet.codecs.vocabulary import ContextLengthError as ContextLengthError
-    from tercet.codecs.vocabulary import DeadlineError as DeadlineError
-    from tercet.codecs.vocabulary import File as File
-    from tercet.codecs.vocabulary import Finish as Finish
-    from tercet.codecs.vocabulary import HealthStatus as HealthStatus
-    from tercet.codecs.vocabulary import Image as Image
-    from tercet.codecs.vocabulary import Message as Message
-    from tercet.codecs.vocabulary import Model as Model
-    from tercet.codecs.vocabulary import NotFoundError as NotFoundError
-    from tercet.codecs.vocabulary import Opaque as Opaque
-    from tercet.codecs.vocabulary import OpaqueDelta as OpaqueDelta
-    from tercet.codecs.vocabulary import OverloadedError as OverloadedError
-    from tercet.codecs.vocabulary import PermissionDeniedError as PermissionDeniedError
-    from tercet.codecs.vocabulary import Prices as Prices
-    from tercet.codecs.vocabulary import ProtocolError as ProtocolError
-    from tercet.codecs.vocabulary import ProviderCapabilities as ProviderCapabilities
-    from tercet.codecs.vocabulary import ProviderError as ProviderError
-    from tercet.codecs.vocabulary import QuotaExceededError as QuotaExceededError
-    from tercet.codecs.vocabulary import RateLimitError as RateLimitError
-    from tercet.codecs.vocabulary import Reasoning as Reasoning
-    from tercet.codecs.vocabulary import ReasoningDelta as ReasoningDelta
-    from tercet.codecs.vocabulary import ReasoningOptions as ReasoningOptions
-    from tercet.codecs.vocabulary import ResponseFormat as ResponseFormat
-    from tercet.codecs.vocabulary import Restarted as Restarted
-    from tercet.codecs.vocabulary import ServerError as ServerError
-    from tercet.codecs.vocabulary import StreamInterruptedError as StreamInterruptedError
-    from tercet.codecs.vocabulary import StreamToken as StreamToken
-    from tercet.codecs.vocabulary import TercetError as TercetError
-    from tercet.codecs.vocabulary import Text as Text
-    from tercet.codecs.vocabulary import TextDelta as TextDelta
-    from tercet.codecs.vocabulary import TokenCount as TokenCount
-    from tercet.codecs.vocabulary import Tool as Tool
-    from tercet.codecs.vocabulary import ToolCall as ToolCall
-    from tercet.codecs.vocabulary import ToolCallDelta as ToolCallDelta
-    from tercet.codecs.vocabulary import ToolChoice as ToolChoice
-    from tercet.codecs.vocabulary import ToolResult as ToolResult
-    from tercet.codecs.vocabulary import TransportError as TransportError
-    from tercet.codecs.vocabulary import UnsupportedError as UnsupportedError
-    from tercet.codecs.vocabulary import Usage as Usage
-    from tercet.codecs.vocabulary import UsageReport as UsageReport
-    from tercet.codecs.vocabulary import assistant as assistant
-    from tercet.codecs.vocabulary import fold as fold
-    from tercet.codecs.vocabulary import system as system
-    from tercet.codecs.vocabulary import tool_result as tool_result
-    from tercet.codecs.vocabulary import user as user
-    from tercet.engine.control import AdaptiveRateLimiter as AdaptiveRateLimiter
-    from tercet.engine.control import BackpressureController as BackpressureController
-    from tercet.engine.control import BreakerState as BreakerState
-    from tercet.engine.control import CircuitBreaker as CircuitBreaker
-    from tercet.engine.control import Clocks as Clocks
-    from tercet.engine.control import HealthMonitor as HealthMonitor
-    from tercet.engine.control import ProviderMetrics as ProviderMetrics
-    from tercet.engine.control import RetryPolicy as RetryPolicy
-    from tercet.engine.control import Route as Route
-    from tercet.engine.control import Target as Target
-    from tercet.engine.runtime import AiProvider as AiProvider
-    from tercet.engine.runtime import ProviderManager as ProviderManager
-    from tercet.engine.runtime import TokenStream as TokenStream
-    from tercet.engine.runtime import httpx_sender as httpx_sender
-    from tercet.engine.runtime import open_manager as open_manager
+    from tercet.adapters import Adapter as Adapter, Profile as Profile, ProviderRegistry as ProviderRegistry
+    from tercet.codecs.framing import (
+        EventStreamDecoder as EventStreamDecoder,
+        JsonStreamParser as JsonStreamParser,
+        NdjsonDecoder as NdjsonDecoder,
+        SseDecoder as SseDecoder,
+    )
+    from tercet.codecs.processor import (
+        StreamProcessor as StreamProcessor,
+        StreamTransformer as StreamTransformer,
+    )
+    from tercet.codecs.transform import ContentFilter as ContentFilter, TokenAccumulator as TokenAccumulator
+    from tercet.codecs.vocabulary import (
+        AllAttemptsFailedError as AllAttemptsFailedError,
+        AuthenticationError as AuthenticationError,
+        BadRequestError as BadRequestError,
+        ChatRequest as ChatRequest,
+        ChatResponse as ChatResponse,
+        CircuitOpenError as CircuitOpenError,
+        Citation as Citation,
+        CompletionRequest as CompletionRequest,
+        CompletionResponse as CompletionResponse,
+        ConfigurationError as ConfigurationError,
+        ConnectError as ConnectError,
+        ContentFilterError as ContentFilterError,
+        ContextLengthError as ContextLengthError,
+        DeadlineError as DeadlineError,
+        File as File,
+        Finish as Finish,
+        HealthStatus as HealthStatus,
+        Image as Image,
+        Message as Message,
+        Model as Model,
+        NotFoundError as NotFoundError,
+        Opaque as Opaque,
+        OpaqueDelta as OpaqueDelta,
+        OverloadedError as OverloadedError,
+        PermissionDeniedError as PermissionDeniedError,
+        Prices as Prices,
+        ProtocolError as ProtocolError,
+        ProviderCapabilities as ProviderCapabilities,
+        ProviderError as ProviderError,
+        QuotaExceededError as QuotaExceededError,
+        RateLimitError as RateLimitError,
+        Reasoning as Reasoning,
+        ReasoningDelta as ReasoningDelta,
+        ReasoningOptions as ReasoningOptions,
+        ResponseFormat as ResponseFormat,
+        Restarted as Restarted,
+        ServerError as ServerError,
+        StreamInterruptedError as StreamInterruptedError,
+        StreamToken as StreamToken,
+        TercetError as TercetError,
+        Text as Text,
+        TextDelta as TextDelta,
+        TokenCount as TokenCount,
+        Tool as Tool,
+        ToolCall as ToolCall,
+        ToolCallDelta as ToolCallDelta,
+        ToolChoice as ToolChoice,
+        ToolResult as ToolResult,
+        TransportError as TransportError,
+        UnsupportedError as UnsupportedError,
+        Usage as Usage,
+        UsageReport as UsageReport,
+        assistant as assistant,
+        fold as fold,
+        system as system,
+        tool_result as tool_result,
+        user as user,
+    )
+    from tercet.engine.control import (
+        AdaptiveRateLimiter as AdaptiveRateLimiter,
+        BackpressureController as BackpressureController,
+        BreakerState as BreakerState,
+        CircuitBreaker as CircuitBreaker,
+        Clocks as Clocks,
+        HealthMonitor as HealthMonitor,
+        ProviderMetrics as ProviderMetrics,
+        RetryPolicy as RetryPolicy,
+        Route as Route,
+        Target as Target,
+    )
+    from tercet.engine.runtime import (
+        AiProvider as AiProvider,
+        ProviderManager as ProviderManager,
+        TokenStream as TokenStream,
+        httpx_sender as httpx_sender,
+        open_manager as open_manager,
+    )
 
     __version__: str
 
@@ -124,7 +130,92 @@ _HOMES = {
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
-__all__ = [*sorted(_HOME_OF), "__version__"]  # noqa: PLE0604  # names are strings, made from the table above
+__all__ = [
+    "Adapter",
+    "AdaptiveRateLimiter",
+    "AiProvider",
+    "AllAttemptsFailedError",
+    "AuthenticationError",
+    "BackpressureController",
+    "BadRequestError",
+    "BreakerState",
+    "ChatRequest",
+    "ChatResponse",
+    "CircuitBreaker",
+    "CircuitOpenError",
+    "Citation",
+    "Clocks",
+    "CompletionRequest",
+    "CompletionResponse",
+    "ConfigurationError",
+    "ConnectError",
+    "ContentFilter",
+    "ContentFilterError",
+    "ContextLengthError",
+    "DeadlineError",
+    "EventStreamDecoder",
+    "File",
+    "Finish",
+    "HealthMonitor",
+    "HealthStatus",
+    "Image",
+    "JsonStreamParser",
+    "Message",
+    "Model",
+    "NdjsonDecoder",
+    "NotFoundError",
+    "Opaque",
+    "OpaqueDelta",
+    "OverloadedError",
+    "PermissionDeniedError",
+    "Prices",
+    "Profile",
+    "ProtocolError",
+    "ProviderCapabilities",
+    "ProviderError",
+    "ProviderManager",
+    "ProviderMetrics",
+    "ProviderRegistry",
+    "QuotaExceededError",
+    "RateLimitError",
+    "Reasoning",
+    "ReasoningDelta",
+    "ReasoningOptions",
+    "ResponseFormat",
+    "Restarted",
+    "RetryPolicy",
+    "Route",
+    "ServerError",
+    "SseDecoder",
+    "StreamInterruptedError",
+    "StreamProcessor",
+    "StreamToken",
+    "StreamTransformer",
+    "Target",
+    "TercetError",
+    "Text",
+    "TextDelta",
+    "TokenAccumulator",
+    "TokenCount",
+    "TokenStream",
+    "Tool",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolChoice",
+    "ToolResult",
+    "TransportError",
+    "UnsupportedError",
+    "Usage",
+    "UsageReport",
+    "__version__",
+    "assistant",
+    "fold",
+    "httpx_sender",
+    "open_manager",
+    "system",
+    "tool_result",
+    "user",
+]
 
 
 def __getattr__(name: str) -> _Any:

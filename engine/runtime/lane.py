@@ -141,18 +141,20 @@ class Lane:
             ticket = self._queue[0]
             if not ticket.is_withdrawn:
                 admitted = self._admit(ticket, now)
-                if isinstance(admitted, float):
-                    if admitted == math.inf or now + admitted < ticket.deadline:  # inf: a permit coming back
-                        wait = admitted
-                        break
-                    ticket.fail(self._too_late(admitted, ticket.deadline - now))
-                elif isinstance(admitted, Settlement):
+                if isinstance(admitted, Settlement):
                     ticket.start()
                     self._running.add(ticket)
                     self.in_flight += 1
                     nursery.start_soon(self._attempt, ticket, admitted, name=f"tercet attempt {self.id}")
-                else:
+                elif isinstance(admitted, TercetError):
                     ticket.fail(admitted)
+                elif (
+                    admitted == math.inf or now + admitted < ticket.deadline
+                ):  # inf: until a permit comes back
+                    wait = admitted
+                    break
+                else:
+                    ticket.fail(self._too_late(admitted, ticket.deadline - now))
             heapq.heappop(self._queue)
         self._alarm.deadline = now + wait
 
@@ -172,7 +174,7 @@ class Lane:
                 refused = slot.parked_because
                 continue
             granted = slot.limiter.reserve(now, tokens=ticket.tokens)
-            if not isinstance(granted, float):
+            if isinstance(granted, Permit):
                 waited = now - ticket.enqueued_at
                 return Settlement(
                     self, slot, granted, pass_, number=ticket.number, waited=waited, wall=self._wall

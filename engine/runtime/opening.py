@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random as _random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -43,7 +43,7 @@ async def open_manager(
     drain_within: float = 5.0,
     random: Callable[[], float] = _random.random,
     wall: Callable[[], float] = time.time,
-) -> AsyncIterator[ProviderManager]:
+) -> AsyncGenerator[ProviderManager, None]:
     """A manager for the length of the block: ``async with tercet.open_manager() as manager``.
 
     - ``keys``: provider -> key (or several); without one, the usual environment variables are looked at (``environ`` replaces
@@ -100,7 +100,8 @@ async def open_manager(
                 transport.close()
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        if raised is None or _only_leaf(group) is not raised:
+        others = group.split(lambda leaf: leaf is raised)[1]
+        if others is not None:
             raise
     if raised is not None:
         raise raised
@@ -119,12 +120,3 @@ def _routes(
             )
         made[name] = Route(name, [Target(*split_model(target, registry)) for target in targets])
     return made
-
-
-def _only_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        if len(error.exceptions) != 1:
-            return None
-        error = error.exceptions[0]
-    return error

@@ -161,8 +161,8 @@ class TokenStream:
         except StopAsyncIteration:
             return self.response
 
-    async def _take_batch(self) -> list[StreamToken]:
-        """What is left of the current batch, else the next one."""
+    async def next_batch(self) -> list[StreamToken]:
+        """The tokens of the next read (what is left of the last one first). StopAsyncIteration after a complete answer."""
         if self._position < len(self._batch):
             rest = self._batch[self._position :]
             self._position = len(self._batch)
@@ -315,7 +315,7 @@ class _Batches:
         return self
 
     async def __anext__(self) -> list[StreamToken]:
-        return await self._stream._take_batch()  # one class in two: an iterator over the same stream
+        return await self._stream.next_batch()
 
 
 class _TextPieces:

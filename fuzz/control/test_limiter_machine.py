@@ -13,8 +13,7 @@ from __future__ import annotations
 import math
 
 import msgspec
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import (
     Bundle,
     MultipleResults,

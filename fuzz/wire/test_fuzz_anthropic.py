@@ -6,8 +6,7 @@ import itertools
 import json
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tercet.codecs.processor import StreamProcessor
 from tercet.codecs.serving.anthropic import AnthropicServing

@@ -7,8 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tercet.codecs.processor import StreamProcessor
 from tercet.codecs.serving.gemini import GeminiServing

@@ -6,8 +6,7 @@ import math
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tercet.codecs.vocabulary import ProviderError, ServerError
 from tercet.engine.control.backoff import MIN_WAIT, full_jitter, grown, worth_waiting

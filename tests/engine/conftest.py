@@ -68,10 +68,19 @@ def open_world() -> OpenWorld:
     """``async with open_world(alder=script, ..., manager={...}) as world``."""
 
     @asynccontextmanager
-    async def opened(*, manager: dict[str, Any] | None = None, latency: float = 0.0, **scripts: Any) -> AsyncGenerator[World, None]:
+    async def opened(
+        *, manager: dict[str, Any] | None = None, latency: float = 0.0, **scripts: Any
+    ) -> AsyncGenerator[World, None]:
         async with make_fleet(**scripts).in_memory(latency=latency) as fleet:
-            settings: dict[str, Any] = {"keys": KEYS, "environ": {}, "network": fleet.network, "random": lambda: 0.5}
-            async with tercet.open_manager(registry_for(fleet), **{**settings, **(manager or {})}) as opened_manager:
+            settings: dict[str, Any] = {
+                "keys": KEYS,
+                "environ": {},
+                "network": fleet.network,
+                "random": lambda: 0.5,
+            }
+            async with tercet.open_manager(
+                registry_for(fleet), **{**settings, **(manager or {})}
+            ) as opened_manager:
                 yield World(fleet, opened_manager)
 
     return opened

@@ -41,11 +41,15 @@ async def test_a_whole_answer(open_world: Any, provider: str, autojump_clock: An
     assert answer.text == "Hello there, how are you?"
     assert (answer.provider, answer.model, answer.finish_reason) == (provider, "lorem", "stop")
     assert answer.usage is not None
-    assert answer.usage.cost == pytest.approx((answer.usage.input_tokens + 2 * answer.usage.output_tokens) / 1e6)
+    assert answer.usage.cost == pytest.approx(
+        (answer.usage.input_tokens + 2 * answer.usage.output_tokens) / 1e6
+    )
 
 
 @pytest.mark.parametrize("provider", WIRES)
-async def test_a_stream_and_its_whole_twin_say_the_same(open_world: Any, provider: str, autojump_clock: Any) -> None:
+async def test_a_stream_and_its_whole_twin_say_the_same(
+    open_world: Any, provider: str, autojump_clock: Any
+) -> None:
     script = think_then("The answer is 42.", "Let me think about it.")
     async with open_world(**{provider: script}) as world:
         whole = await world.manager.chat(ask(provider))
@@ -58,7 +62,9 @@ async def test_a_stream_and_its_whole_twin_say_the_same(open_world: Any, provide
 
 @pytest.mark.parametrize("provider", WIRES)
 async def test_tools_are_called(open_world: Any, provider: str, autojump_clock: Any) -> None:
-    tool = tercet.Tool("weather", "Tells the weather", {"type": "object", "properties": {"city": {"type": "string"}}})
+    tool = tercet.Tool(
+        "weather", "Tells the weather", {"type": "object", "properties": {"city": {"type": "string"}}}
+    )
     async with open_world(**{provider: call_tool("weather", {"city": "Graz"})}) as world:
         async with world.manager.chat_stream(ask(provider, tools=(tool,))) as stream:
             answer = await stream.collect()
@@ -208,7 +214,9 @@ async def test_a_wrong_request_is_not_repeated(open_world: Any, autojump_clock: 
         assert not world.fleet["birch"].chats
 
 
-async def test_a_refused_key_goes_to_the_next_target_and_is_parked(open_world: Any, autojump_clock: Any) -> None:
+async def test_a_refused_key_goes_to_the_next_target_and_is_parked(
+    open_world: Any, autojump_clock: Any
+) -> None:
     keys = {"alder": "not-the-right-key", "birch": "birch-key-123456"}
     async with open_world(birch=say("hello"), manager={"keys": keys}) as world:
         for _ in range(3):
@@ -258,11 +266,16 @@ async def test_the_callers_deadline_is_kept(open_world: Any, autojump_clock: Any
     assert world.open_connections == 0
 
 
-async def test_silence_before_the_first_content_is_a_deadline_error(open_world: Any, autojump_clock: Any) -> None:
+async def test_silence_before_the_first_content_is_a_deadline_error(
+    open_world: Any, autojump_clock: Any
+) -> None:
     clocks = tercet.Clocks(first_content=3.0, whole=7.0)
     policy = tercet.RetryPolicy(max_attempts=1)
     async with open_world(alder=stall(after_events=0), manager={"clocks": clocks, "retry": policy}) as world:
-        for seconds, run in ((7.0, world.manager.chat), (3.0, lambda request: _collect(world.manager, request))):
+        for seconds, run in (
+            (7.0, world.manager.chat),
+            (3.0, lambda request: _collect(world.manager, request)),
+        ):
             started = trio.current_time()
             with pytest.raises(tercet.DeadlineError) as caught:
                 await run(ask("alder"))
@@ -296,7 +309,9 @@ async def test_the_breaker_opens_and_the_last_resort_passes_it(open_world: Any, 
         return tercet.CircuitBreaker(minimum_calls=4, open_for=30.0)
 
     policy = tercet.RetryPolicy(max_attempts=1)
-    async with open_world(alder=fail(500), birch=say("ok"), manager={"make_breaker": breaker, "retry": policy}) as world:
+    async with open_world(
+        alder=fail(500), birch=say("ok"), manager={"make_breaker": breaker, "retry": policy}
+    ) as world:
         for _ in range(4):
             await world.manager.chat(ask("alder"), fallbacks=["birch:lorem"])
         assert world.manager.breaker_state("alder") is tercet.BreakerState.OPEN
@@ -347,7 +362,9 @@ async def test_the_users_own_exception_leaves_as_itself(open_world: Any, autojum
     assert caught.value is mine
 
 
-async def test_a_transformers_crash_reaches_the_user_and_nobody_else(open_world: Any, autojump_clock: Any) -> None:
+async def test_a_transformers_crash_reaches_the_user_and_nobody_else(
+    open_world: Any, autojump_clock: Any
+) -> None:
     class Broken:
         def transform(self, tokens: list[tercet.StreamToken]) -> list[tercet.StreamToken]:
             raise ZeroDivisionError("mine")
@@ -375,7 +392,9 @@ async def test_a_lane_that_crashes_fails_its_tickets_and_comes_back(
             return super().try_pass(now)
 
     with caplog.at_level(logging.CRITICAL):
-        async with open_world(manager={"make_breaker": Buggy, "retry": tercet.RetryPolicy(max_attempts=1)}) as world:
+        async with open_world(
+            manager={"make_breaker": Buggy, "retry": tercet.RetryPolicy(max_attempts=1)}
+        ) as world:
             with pytest.raises(tercet.TercetError, match="crashed"):
                 await world.manager.chat(ask("alder"))
             await trio.sleep(1)
@@ -451,7 +470,9 @@ async def test_a_stream_left_open_is_closed_with_the_manager(open_world: Any, au
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "streamed"])
-async def test_cancelled_at_every_point_nothing_is_left(open_world: Any, whole: bool, autojump_clock: Any) -> None:
+async def test_cancelled_at_every_point_nothing_is_left(
+    open_world: Any, whole: bool, autojump_clock: Any
+) -> None:
     """Permits, passes, admissions, connections and tasks come back, whatever the moment."""
     async with open_world(alder=lorem(3, pace=0.5)) as world:
         manager = world.manager
@@ -512,10 +533,15 @@ async def test_a_thousand_streams_at_once() -> None:
         registry = tercet.ProviderRegistry([])
         for provider in fleet:
             registry.add(
-                tercet.Profile(id=provider.name, base_url=fleet.base_url(provider.name), wire=provider.wire, auth="none")
+                tercet.Profile(
+                    id=provider.name, base_url=fleet.base_url(provider.name), wire=provider.wire, auth="none"
+                )
             )
         clocks = tercet.Clocks(connect=60.0)
-        async with tercet.open_manager(registry, environ={}, clocks=clocks) as manager, trio.open_nursery() as nursery:
+        async with (
+            tercet.open_manager(registry, environ={}, clocks=clocks) as manager,
+            trio.open_nursery() as nursery,
+        ):
 
             async def one(name: str) -> None:
                 async with manager.chat_stream(ask(name)) as stream:

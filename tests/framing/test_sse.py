@@ -233,7 +233,7 @@ def read_limited(chunks: list[bytes], limit: int, method: str) -> tuple[tuple[tu
         for chunk in chunks:
             if method == "feed":
                 for event in decoder.feed(chunk):
-                    events.append((event.name, bytes(event.data)))  # noqa: PERF401 - keeps what came before the fault
+                    events.append((event.name, bytes(event.data)))
             else:
                 for name, data in decoder.split(chunk):
                     events.append((name, bytes(data)))

@@ -6,8 +6,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tercet.codecs.vocabulary import ProtocolError
 from tercet.codecs.wire.surrogates import SurrogateJoiner, decode_lenient
