@@ -107,7 +107,7 @@ class OllamaFamily(Family):
             yield from fetch_once(request, _failure)
         except ConnectError as error:
             raise reworded(
-                error, f"Ollama service is not running at {base}. Please start Ollama first."
+                error, f"Ollama service is not running at {_shown(base)}. Please start Ollama first."
             ) from error
 
 
@@ -266,6 +266,13 @@ def _address(base: str) -> str:
         return base
     host, slash, path = base.removeprefix("http://").partition("/")
     return f"http://{host}:{_PORT}{slash}{path}"
+
+
+def _shown(base: str) -> str:
+    """The address without user and password."""
+    scheme, separator, rest = base.rpartition("://")
+    authority, slash, path = rest.partition("/")
+    return scheme + separator + authority.rpartition("@")[2] + slash + path
 
 
 def _authorization(key: Any) -> dict[str, str | None]:
