@@ -14,10 +14,11 @@ import msgspec
 from . import facts
 from .actions import Chunk, Conversation, Emit
 from .caching import mark_last_two
-from .chat import ChatFamily, Client, Facts, sdk_headers
+from .chat import ChatFamily, Client, Facts, Turn, sdk_headers
 from .http import merge_headers
 from .messages import Message, to_openai, to_r1, to_simple
 from .params import model_params
+from .row import plain_usage
 from .values import get, is_true, present
 
 __all__ = [
@@ -28,7 +29,6 @@ __all__ = [
     "openai_stream_extras",
     "openai_takes_over",
     "openai_usage",
-    "plain_usage",
 ]
 
 _AZURE_INFERENCE_VERSION = "2024-05-01-preview"
@@ -110,7 +110,7 @@ def openai_messages(
     return converted
 
 
-def openai_stream_extras(family: ChatFamily, model: Facts) -> dict[str, Any]:
+def openai_stream_extras(family: ChatFamily, model: Facts, turn: Turn) -> dict[str, Any]:
     """A default temperature for reasoners; no ``stream_options`` for xAI's host."""
     extras: dict[str, Any] = {}
     if family.options.get("modelTemperature") is None and _is_r1(family, model["id"]):
@@ -141,18 +141,9 @@ def openai_takes_over(
         model=model["id"],
         messages=sent,
         reasoning_effort=model["info"].get("reasoningEffort") if is_o_series else None,
-        **family.limit(model["info"]),
+        **family.limit(model),
     )
     return _o_series_stream(family, body, model) if streams else _whole(family, body, model)
-
-
-def plain_usage(usage: Any, info: Facts) -> Chunk:
-    """The two counts alone."""
-    return {
-        "type": "usage",
-        "inputTokens": get(usage, "prompt_tokens") or 0,
-        "outputTokens": get(usage, "completion_tokens") or 0,
-    }
 
 
 def openai_usage(usage: Any, info: Facts) -> Chunk:

@@ -11,7 +11,7 @@ from tercet.codecs.vocabulary import TercetError
 from . import facts
 from .actions import Chunk, Conversation
 from .caching import mark_openai_anthropic, mark_openai_gemini
-from .chat import ChatFamily, Facts, chat_messages
+from .chat import ChatFamily, Facts, Turn, chat_messages
 from .family import IDENTITY
 from .http import Request, fetch, merge_headers, read_text, reason_phrase
 from .lists import get_model_endpoints, get_models
@@ -80,7 +80,7 @@ def openrouter_messages(
     return converted
 
 
-def openrouter_extras(family: ChatFamily, model: Facts) -> dict[str, Any]:
+def openrouter_extras(family: ChatFamily, model: Facts, turn: Turn) -> dict[str, Any]:
     """Limit, top_p, provider, transforms and reasoning of a streamed request."""
     reasoning = model.get("reasoning")
     if reasoning is None and model["id"] in ("google/gemini-2.5-pro", "google/gemini-2.5-pro-preview"):

@@ -10,6 +10,7 @@ import msgspec
 from . import facts
 from .actions import Chunk
 from .anthropic import AnthropicFamily
+from .bedrock import BedrockFamily
 from .chat import ChatFamily, ChatRow, Facts
 from .family import Family, Setup
 from .gemini import GeminiFamily
@@ -23,7 +24,6 @@ from .openai import (
     openai_stream_extras,
     openai_takes_over,
     openai_usage,
-    plain_usage,
 )
 from .openrouter import (
     openrouter_extras,
@@ -35,6 +35,7 @@ from .openrouter import (
 )
 from .params import cost_openai, model_params
 from .responses import ResponsesFamily
+from .row import NEEDS_KEY, plain_usage
 from .values import get, present
 
 __all__ = ["CHAT_ROWS", "handler", "providers"]
@@ -131,7 +132,7 @@ CHAT_ROWS: dict[str, ChatRow] = {
             provider="groq",
             label="Groq",
             key="groqApiKey",
-            no_key="",
+            needs_key=NEEDS_KEY,
             url="https://api.groq.com/openai/v1",
             known_model=_table_model("groq"),
             usage=_groq_usage,
@@ -171,6 +172,7 @@ CHAT_ROWS: dict[str, ChatRow] = {
 
 _OTHERS: dict[str, Callable[[Setup], Family]] = {
     "anthropic": AnthropicFamily,
+    "bedrock": BedrockFamily,
     "gemini": GeminiFamily,
     "mistral": MistralFamily,
     "native-ollama": OllamaFamily,

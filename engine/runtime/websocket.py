@@ -180,9 +180,9 @@ async def open_websocket(network: Network, call: HttpCall, *, connect_timeout: f
 
 
 async def _handshake(connection: Connection, call: HttpCall) -> bytes:
-    key = base64.b64encode(secrets.token_bytes(16))
+    key = base64.b64encode(secrets.token_bytes(16)).decode()
     check_headers(call.headers)  # h11 would show a bad one whole in its error
-    headers: list[tuple[bytes | str, bytes | str]] = [
+    headers = [
         ("Host", call.origin.authority),
         *call.headers,
         ("Upgrade", "websocket"),
@@ -204,7 +204,7 @@ async def _handshake(connection: Connection, call: HttpCall) -> bytes:
         status = getattr(event, "status_code", None)
         raise ProtocolError("the server does not open a WebSocket", status=status)
     answer = dict(event.headers)
-    if answer.get(b"sec-websocket-accept") != accept_of(key) or b"sec-websocket-extensions" in answer:
+    if answer.get(b"sec-websocket-accept") != accept_of(key.encode()) or b"sec-websocket-extensions" in answer:
         raise ProtocolError("the server's answer to the WebSocket's handshake is not for us")
     return client.trailing_data[0]
 
