@@ -35,8 +35,7 @@ from tercet.adapters.reference.deviations import (
 from tercet.adapters.reference.family import NO_TOKENIZER
 from tercet.adapters.reference.lists import get_model_endpoints, get_models, get_openai_models
 from tercet.codecs.vocabulary import ConfigurationError, ConnectError, TercetError
-from tercet.engine.runtime.reference import Surroundings, o200k_counter
-from tercet.engine.runtime.reference import run as drive
+from tercet.engine.runtime.reference import Surroundings, o200k_counter, run as drive
 from tercet.engine.runtime.transport import Connection, Transport
 from tercet.engine.testing import End, MemoryNetwork, ScriptedExchange, ScriptedServer
 
