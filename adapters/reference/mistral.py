@@ -108,7 +108,7 @@ class MistralFamily(Family):
             raise reworded(error, f"Mistral completion error: {error.message}") from error
         content = get(answer, "choices", 0, "message", "content")
         if is_list(content):
-            return "".join(part.get("text") or "" for part in content if get(part, "type") == "text")
+            return "".join(text_of(part.get("text") or "") for part in content if get(part, "type") == "text")
         return content or ""
 
     def _post(self, body: Mapping[str, Any], accept: str) -> Conversation[None]:

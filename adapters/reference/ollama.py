@@ -243,7 +243,10 @@ class _Stream:
         if not is_object(message):
             return []
         if "error" in message:
-            raise ProviderError(text_of(message["error"]), body=data.decode("utf-8", "replace"))
+            raise ProviderError(
+                _said(message["error"]) or "the server gave an error without a text",
+                body=data.decode("utf-8", "replace"),
+            )
         for name in ("prompt_eval_count", "eval_count"):
             if isinstance(message.get(name), (int, float)):
                 self._counts[name] = message[name]
@@ -286,6 +289,10 @@ def _failure(reply: Reply, text: str) -> ProviderError:
             said = get(parse_json(text), "error")
         except ValueError:
             said = None
-    if not is_true(said):
-        said = f"Error {reply.status}: {reason_phrase(reply.status)}"
-    return error_class(reply.status)(text_of(said), status=reply.status, body=text)
+    message = _said(said) or f"Error {reply.status}: {reason_phrase(reply.status)}"
+    return error_class(reply.status)(message, status=reply.status, body=text)
+
+
+def _said(error: Any) -> str:
+    """The text of an ``error`` field: as it stands, or as JSON where it is not a text."""
+    return error if isinstance(error, str) else stringify(error) if is_true(error) else ""

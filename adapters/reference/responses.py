@@ -153,7 +153,11 @@ class ResponsesFamily(Family):
         info = model["info"]
         effort = self.options.get("reasoningEffort")
         effort = info.get("reasoningEffort") if effort is None else effort
-        chosen = self.options.get("modelTemperature")
+        temperature = self.options.get("modelTemperature")
+        if info.get("supportsTemperature") is False:
+            temperature = None
+        elif temperature is None:
+            temperature = _default_temperature(model["id"])
         summary = self.options.get("enableGpt5ReasoningSummary")
         reasoning = {
             "effort": effort,
@@ -161,11 +165,7 @@ class ResponsesFamily(Family):
         }
         return present(
             reasoning=reasoning if effort in _EFFORTS else None,
-            temperature=None
-            if info.get("supportsTemperature") is False
-            else _default_temperature(model["id"])
-            if chosen is None
-            else chosen,
+            temperature=temperature,
             max_output_tokens=model.get("maxTokens") or None,
         )
 

@@ -113,16 +113,18 @@ def responses_usage(usage: Any, info: Mapping[str, Any], tier: str | None) -> Ch
     details = _first(get(usage, "input_tokens_details"), get(usage, "prompt_tokens_details"))
     cached = _number(get(details, "cached_tokens"))
     missed = _number(get(details, "cache_miss_tokens"))
-    input_ = _first(get(usage, "input_tokens"), get(usage, "prompt_tokens"), 0)
+    input_ = _number(_first(get(usage, "input_tokens"), get(usage, "prompt_tokens")))
     if input_ == 0:
         input_ = cached + missed
-    output = _first(get(usage, "output_tokens"), get(usage, "completion_tokens"), 0)
-    writes = _first(get(usage, "cache_creation_input_tokens"), get(usage, "cache_write_tokens"), 0)
-    reads = _first(
-        get(usage, "cache_read_input_tokens"),
-        get(usage, "cache_read_tokens"),
-        get(usage, "cached_tokens"),
-        cached,
+    output = _number(_first(get(usage, "output_tokens"), get(usage, "completion_tokens")))
+    writes = _number(_first(get(usage, "cache_creation_input_tokens"), get(usage, "cache_write_tokens")))
+    reads = _number(
+        _first(
+            get(usage, "cache_read_input_tokens"),
+            get(usage, "cache_read_tokens"),
+            get(usage, "cached_tokens"),
+            cached,
+        )
     )
     thought = get(usage, "output_tokens_details", "reasoning_tokens")
     return {

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from tercet.adapters.call import HttpCall
 from tercet.adapters.reference import Conversation, Draw, Emit, Read, ReferenceProvider, Reply, Send, Sleep
@@ -22,6 +23,7 @@ from tercet.codecs.vocabulary import (
     ProviderError,
     RateLimitError,
     StreamInterruptedError,
+    TercetError,
     TransportError,
 )
 
@@ -632,3 +634,95 @@ def test_ollamas_models_and_their_facts() -> None:
     assert provider.get_model()["info"]["contextWindow"] == 1000
     assert Talk().drive(get_models({"provider": "ollama"}), [as_json("no")]).result == {}
     assert Talk().drive(get_models({"provider": "ollama"}), [Answer(body=[b"<html>"])]).result == {}
+
+
+# --- what no server should send ------------------------------------------------------------------------------------------------
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.floats(allow_nan=False)
+    | st.sampled_from(["", "a", "text"])
+)
+KEYS = (
+    "type",
+    "text",
+    "content",
+    "delta",
+    "message",
+    "usage",
+    "id",
+    "service_tier",
+    "thinking",
+    "error",
+    "input_tokens",
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3),
+    max_leaves=8,
+)
+KINDS = (
+    "response.output_text.delta",
+    "response.refusal.delta",
+    "response.output_item.added",
+    "response.completed",
+    "response.failed",
+    "error",
+)
+FIELDS = ("delta", "item", "response", "usage", "error", "message")
+
+
+def objects(kinds: Sequence[str], *fields: str, **fixed: Any) -> st.SearchStrategy[dict[str, Any]]:
+    kind = {"type": st.sampled_from(kinds)} if kinds else {}
+    optional = dict.fromkeys(fields, VALUES)
+    return st.fixed_dictionaries(
+        {**kind, **{name: st.just(value) for name, value in fixed.items()}}, optional=optional
+    )
+
+
+def tolerated(conversation: Conversation[Any], answers: Sequence[Answer]) -> None:
+    try:
+        Talk().drive(conversation, answers)
+    except TercetError as error:
+        assert error.message
+
+
+@settings(max_examples=150, deadline=None)
+@given(objects(KINDS, *FIELDS), objects((), *FIELDS) | VALUES)
+def test_whatever_a_responses_server_sends_is_chunks_or_a_typed_error(event: Any, answer: Any) -> None:
+    tolerated(native().create_message("s", MESSAGES), [sse(event, completed())])
+    tolerated(native().complete_prompt("p"), [as_json(answer)])
+    tolerated(native().complete_prompt("p"), [as_json({"output": answer})])
+    tolerated(native().create_message("s", MESSAGES), [as_json(answer, 400)])
+    tolerated(native().create_message("s", MESSAGES), [sse(completed(usage=answer))])
+
+
+@settings(max_examples=150, deadline=None)
+@given(objects((), "usage", "object", "created", id="c", model="m"), VALUES)
+def test_whatever_a_mistral_server_sends_is_chunks_or_a_typed_error(event: Any, value: Any) -> None:
+    for choices in (
+        value,
+        [value],
+        [{"delta": value}],
+        [{"delta": {"content": value}, "message": {"content": value}}],
+    ):
+        event["choices"] = choices
+        whole = {**event, "object": "o", "created": 1, "usage": {}}
+        tolerated(mistral().create_message("s", MESSAGES), [sse(event)])
+        tolerated(mistral().complete_prompt("p"), [as_json(whole)])
+    tolerated(mistral().create_message("s", MESSAGES), [as_json(value, 422)])
+    tolerated(mistral().create_message("s", MESSAGES), [as_json({"detail": value}, 422)])
+
+
+@settings(max_examples=150, deadline=None)
+@given(objects((), "message", "done", "error", "eval_count", "prompt_eval_count", "status") | VALUES, VALUES)
+def test_whatever_an_ollama_server_sends_is_chunks_or_a_typed_error(item: Any, value: Any) -> None:
+    tolerated(ollama().create_message("s", MESSAGES), [NO_MODELS, lines(item, DONE)])
+    tolerated(ollama().complete_prompt("p"), [NO_MODELS, as_json(item)])
+    tolerated(ollama().create_message("s", MESSAGES), [NO_MODELS, as_json(item, 500)])
+    tags = as_json({"models": [{"name": value, "model": value}]})
+    shown = as_json({"model_info": {"a.context_length": value}, "capabilities": value, "details": value})
+    tolerated(ollama().list_models(), [tags, shown])
+    tolerated(ollama().list_models(), [as_json({"models": value}), *[as_json(item)] * 3])
