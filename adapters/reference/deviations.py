@@ -35,6 +35,7 @@ from tercet.codecs.vocabulary import (
 )
 
 from .actions import Chunk
+from .deviations_aws import is_pseudo_header, signs_itself
 from .values import get, is_list, is_object, parse_json, text_of
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Played",
     "Recording",
     "Rule",
+    "SeenProcess",
     "SeenRequest",
     "compare",
     "settle",
@@ -55,12 +57,21 @@ ABSENT = "(nothing)"
 
 
 class SeenRequest(msgspec.Struct, frozen=True):
-    """One request as it went over the wire. ``headers`` have lower-case names."""
+    """One request as it went over the wire. ``headers`` have lower-case names; ``jwt`` is what a signed token in the body says."""
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    jwt: Mapping[str, Any] | None = None
+
+
+class SeenProcess(msgspec.Struct, frozen=True):
+    """One program as it was started: its arguments without its own name, its input, and all of its environment."""
+
+    argv: tuple[str, ...]
+    stdin: str
+    env: Mapping[str, str]
 
 
 class Outcome(msgspec.Struct):
@@ -72,11 +83,17 @@ class Outcome(msgspec.Struct):
 
 
 class Played(msgspec.Struct):
-    """What playing a recording gave: requests in order, one outcome per call, waits in milliseconds."""
+    """What playing a recording gave: requests in order, one outcome per call, waits in milliseconds.
+
+    ``processes`` are the programs that were run, ``host_calls`` what the editor was asked, ``files`` the files after it.
+    """
 
     requests: list[SeenRequest]
     outcomes: list[Outcome]
     sleeps_ms: list[float]
+    processes: list[SeenProcess] = msgspec.field(default_factory=list[SeenProcess])
+    host_calls: list[Any] = msgspec.field(default_factory=list[Any])
+    files: dict[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -109,10 +126,12 @@ _CLIENT_HEADERS = frozenset(
         "keep-alive",
     }
 )
-_SDK_HEADER = re.compile(r"x-stainless-.*|x-goog-api-client")
+_SDK_HEADER = re.compile(r"x-stainless-.*|x-goog-api-client|x-amz-user-agent|amz-sdk-.*")
 _SDK_AGENT = re.compile(
-    r"(OpenAI|AzureOpenAI|Anthropic)/JS .*|axios/.*|node|google-genai-sdk/.*|mistral-client-typescript/.*|ollama-js/.*"
+    r"(OpenAI|AzureOpenAI|Anthropic|AnthropicVertex)/JS .*|aws-sdk-js/.*|google-api-nodejs-client/.*|axios/.*|node|google-genai-sdk/.*|mistral-client-typescript/.*|ollama-js/.*"
 )
+
+_LEAST_RECORDED_MS = 100  # shorter timers are not in the recordings
 
 _Kinds: TypeAlias = tuple[type[TercetError], ...]
 _CLASSES: dict[str, _Kinds] = {
@@ -135,6 +154,7 @@ def compare(recording: Recording, played: Played) -> list[Difference]:
         *_compare_requests(recording, played.requests),
         *_compare_calls(recording, played),
         *_compare_sleeps(recording, played.sleeps_ms),
+        *_compare_machine(recording, played),
     ]
 
 
@@ -154,6 +174,8 @@ def _compare_requests(recording: Recording, seen: Sequence[SeenRequest]) -> Iter
             if _means_something(name, expected.get(name)) and expected.get(name) != got.get(name):
                 values = [f"{name}: {side.get(name, ABSENT)}" for side in (expected, got)]
                 yield Difference("header", values[0], values[1], number=number)
+        if "jwt" in recorded and not same(recorded["jwt"], request.jwt):
+            yield Difference("jwt", recorded["jwt"], request.jwt, number=number)
         if not _same_body(_bytes(recorded.get("body") or ""), request.body):
             yield Difference(
                 "body",
@@ -226,11 +248,35 @@ def _has_error(body: str, expected: Any) -> bool:
 
 def _compare_sleeps(recording: Recording, got: Sequence[float]) -> Iterator[Difference]:
     expected = recording.get("sleeps_ms", [])
+    throws: Mapping[str, Any] = recording.get("throws") or {}
+    total = get(throws, "$metadata", "totalRetryDelay")
+    if total is not None and total != sum(got):
+        yield Difference("waits in all", total, sum(got))
+    got = [wait for wait in got if wait >= _LEAST_RECORDED_MS]
     same_waits = len(expected) == len(got) and all(
         math.isclose(a, b, abs_tol=1e-6) for a, b in zip(expected, got, strict=True)
     )
     if not same_waits:
         yield Difference("sleeps_ms", expected, list(got))
+
+
+def _compare_machine(recording: Recording, played: Played) -> Iterator[Difference]:
+    """What was asked of the machine and of the editor: a program, files, models."""
+    program = recording.get("process")
+    if program is not None or played.processes:
+        theirs = None if program is None else [program["argv"], program["stdin"]]
+        ours = [[list(seen.argv), seen.stdin] for seen in played.processes]
+        if ours != [theirs]:
+            yield Difference("process", [theirs], ours)
+        elif program is not None:
+            env = {name: played.processes[0].env.get(name) for name in program["env"]}
+            if env != program["env"]:
+                yield Difference("environment", program["env"], env)
+    if recording.get("vscode_lm_calls", []) != played.host_calls:
+        yield Difference("host calls", recording.get("vscode_lm_calls", []), played.host_calls)
+    for path, text in recording.get("files_after", {}).items():
+        if played.files.get(path) != text:
+            yield Difference("file", text, played.files.get(path))
 
 
 def recorded_results(recording: Recording) -> list[Mapping[str, Any]]:
@@ -313,6 +359,7 @@ def settle(
 _TERMINAL = re.compile(
     rb'\[DONE\]|"finish_reason":\s*"|"type":\s*"message_stop"|"finishReason":\s*"|"blockReason":\s*"'
     rb'|"type":\s*"response\.(?:completed|done|incomplete|failed)"|"done":\s*true'
+    rb'|:event-type\x07\x00\x0bmessageStop|:event-type\x07\x00\x08metadata|\{"type":\s*"result"'
 )
 _CLOSING_USAGE = re.compile(rb'(?:"choices":\s*\[\]|"type":\s*"[^"]*"),\s*"usage":\s*\{')
 _DELTA = re.compile(r'"type":\s*"response\.[a-z_.]+\.delta"')
@@ -364,6 +411,48 @@ def _engine_wording(recording: Recording, played: Played, difference: Difference
         return False
     named = _NAMED.match(throws["message"])
     return named is None or error.message.startswith(named.group())
+
+
+def _engine_wording_told(recording: Recording, played: Played, difference: Difference) -> bool:
+    throws: Mapping[str, Any] = recorded_results(recording)[max(difference.call - 1, 0)].get("throws") or {}
+    error = _outcome(played, difference).error
+    return (
+        difference.place == "yield"
+        and bool(throws.get("runtime_message"))
+        and isinstance(error, (TransportError, ProviderError))
+        and same(difference.expected, {"type": "text", "text": f"Error: {throws['message']}"})
+        and same(difference.got, {"type": "text", "text": f"Error: {error.message}"})
+    )
+
+
+def _http1(recording: Recording, played: Played, difference: Difference) -> bool:
+    if difference.place != "header" or difference.number > len(played.requests):
+        return False
+    recorded, seen = (
+        recording["exchanges"][difference.number - 1]["request"],
+        played.requests[difference.number - 1],
+    )
+    if recorded.get("http_version") != "2":
+        return False
+    name, _, value = difference.expected.rpartition(": ")
+    if name.startswith(":"):
+        return bool(difference.got == f"{name}: {ABSENT}") and is_pseudo_header(name, value, seen.method, seen.url)
+    theirs = {name.lower(): value for name, value in recorded["headers"]}
+    return difference.expected.startswith("authorization: ") and signs_itself(
+        recording, theirs, _bytes(recorded["body"]), seen.method, seen.url, dict(seen.headers), seen.body
+    )
+
+
+def _no_probe(recording: Recording, played: Played, difference: Difference) -> bool:
+    hosts = recording.get("refused_hosts", ())
+    return (
+        difference.place == "sleeps_ms"
+        and difference.expected == [100, 500, 1500]
+        and difference.got == []
+        and "169.254.169.254" in hosts
+        and bool(get(recording, "options", "vertexProjectId"))
+        and any(path.endswith("/application_default_credentials.json") for path in recording.get("files", {}))
+    )
 
 
 def _crash_on_valid_input(recording: Recording, played: Played, difference: Difference) -> bool:
@@ -464,6 +553,8 @@ def _outcome(played: Played, difference: Difference) -> Outcome:
 
 def _body_chunks(recording: Recording) -> list[bytes]:
     """The pieces of the last answer's body."""
+    if "process" in recording:
+        return [_bytes(chunk) for chunk in recording["process"]["response"]["stdout_chunks"]]
     answers = [exchange["response"] for exchange in recording["exchanges"] if "response" in exchange]
     return [_bytes(chunk) for chunk in answers[-1]["body_chunks"]] if answers else []
 
@@ -499,5 +590,21 @@ RULES: tuple[Rule, ...] = (
         "swallowed-failure",
         "the reference passes over the event that says the answer failed and ends as if it had not; ours ends in that failure",
         _swallowed_failure,
+    ),
+    Rule(
+        "engine-wording-told",
+        "the reference tells that error in a text chunk too, before it throws it",
+        _engine_wording_told,
+    ),
+    Rule(
+        "http-1.1",
+        "ours speaks HTTP/1.1 to Bedrock: no pseudo-headers, and the signature is over host in place of :authority and without the "
+        "SDK's own headers; both signatures are computed again and must be right, each for its own request",
+        _http1,
+    ),
+    Rule(
+        "no-probe",
+        "the reference asks Google's metadata server four times for the project that its settings name, and waits between; ours does not ask",
+        _no_probe,
     ),
 )
