@@ -436,10 +436,12 @@ def _http1(recording: Recording, played: Played, difference: Difference) -> bool
         return False
     name, _, value = difference.expected.rpartition(": ")
     if name.startswith(":"):
-        return bool(difference.got == f"{name}: {ABSENT}") and is_pseudo_header(name, value, seen.method, seen.url)
+        return bool(difference.got == f"{name}: {ABSENT}") and is_pseudo_header(
+            name, value, seen.method, seen.url
+        )
     theirs = {name.lower(): value for name, value in recorded["headers"]}
     return difference.expected.startswith("authorization: ") and signs_itself(
-        recording, theirs, _bytes(recorded["body"]), seen.method, seen.url, dict(seen.headers), seen.body
+        recording, theirs, _bytes(recorded["body"]), seen
     )
 
 

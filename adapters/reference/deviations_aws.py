@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tercet.adapters.auth.sigv4 import (
@@ -21,6 +21,9 @@ from tercet.adapters.auth.sigv4 import (
     signature,
     string_to_sign,
 )
+
+if TYPE_CHECKING:
+    from .deviations import SeenRequest
 
 __all__ = ["is_pseudo_header", "signs_itself"]
 
@@ -48,15 +51,10 @@ def is_pseudo_header(name: str, value: str, method: str, url: str) -> bool:
 
 
 def signs_itself(
-    recording: Mapping[str, Any],
-    recorded: Headers,
-    recorded_body: bytes,
-    method: str,
-    url: str,
-    headers: Headers,
-    body: bytes,
+    recording: Mapping[str, Any], recorded: Headers, recorded_body: bytes, seen: SeenRequest
 ) -> bool:
     """Whether both signatures are right, each for its own request, by the same key, in the same scope, over the same headers else."""
+    headers = dict(seen.headers)
     theirs, ours = (_PROOF.fullmatch(side.get("authorization", "")) for side in (recorded, headers))
     if theirs is None or ours is None or theirs.group(1, 2) != ours.group(1, 2):
         return False
@@ -67,28 +65,30 @@ def signs_itself(
     if secret is None:
         return False
     credentials = AwsCredentials(ours[1], secret, headers.get("x-amz-security-token"))
-    parts = urlsplit(url)
+    parts = urlsplit(seen.url)
     _, region, service, _ = ours[2].split("/")
     again = sign(
-        method,
+        seen.method,
         parts.path,
         parts.query,
         [(name, headers[name]) for name in ours[3].split(";") if name in headers],
-        body,
+        seen.body,
         credentials,
         _unix(headers["x-amz-date"]),
         region=region,
         service=service,
     )
     request = canonical_request(
-        method,
+        seen.method,
         parts.path,
         parts.query,
         [(name, recorded[name]) for name in sorted(names)],
         payload_hash(recorded_body),
     )
     text = string_to_sign(request, recorded["x-amz-date"], theirs[2])
-    return dict(again)["authorization"] == ours.group() and signature(text, credentials, theirs[2]) == theirs[4]
+    return (
+        dict(again)["authorization"] == ours.group() and signature(text, credentials, theirs[2]) == theirs[4]
+    )
 
 
 def _secret(recording: Mapping[str, Any], access_key: str) -> str | None:

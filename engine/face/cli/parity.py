@@ -22,6 +22,7 @@ import msgspec
 import trio
 import trio.testing
 
+from tercet.adapters.auth.google_jwt import NO_SIGNER
 from tercet.adapters.call import Origin
 from tercet.adapters.reference import IDENTITY, Conversation, ReferenceProvider
 from tercet.adapters.reference.deviations import (
@@ -38,6 +39,8 @@ from tercet.codecs.vocabulary import ConfigurationError, ConnectError, TercetErr
 from tercet.engine.runtime.reference import Surroundings, o200k_counter, run as drive
 from tercet.engine.runtime.transport import Connection, Transport
 from tercet.engine.testing import End, MemoryNetwork, ScriptedExchange, ScriptedServer
+
+from .stage import Stage, as_recorded, marked_error, played_recording
 
 __all__ = ["Report", "check", "check_directory", "play", "run"]
 
@@ -90,7 +93,8 @@ def check_directory(directory: Path, out: TextIO, *, recut: bool = False, as_jso
             out.writelines(f"{report.file}: {line}\n" for line in report.differences)
         if counts["not run"]:
             out.write(
-                f"{counts['not run']} not run: they count tokens, and no tokenizer is installed (tercet[tokens])\n"
+                f"{counts['not run']} not run: they count tokens or sign, and what does that is not installed "
+                "(tercet[tokens], tercet[vertex])\n"
             )
         out.write(
             f"{counts['match']} of {len(reports)} match, {counts['declared']} declared, {counts['differ']} differ\n"
@@ -107,7 +111,8 @@ def check(recording: Recording, name: str, *, recut: bool = False) -> Report:
     for label, cut in _cuts(name) if recut else [("", _as_recorded)]:
         played = play(recording, cut)
         if any(
-            outcome.error is not None and outcome.error.code == NO_TOKENIZER for outcome in played.outcomes
+            outcome.error is not None and outcome.error.code in (NO_TOKENIZER, NO_SIGNER)
+            for outcome in played.outcomes
         ):
             return Report(name, "not run", [], [])
         left, used = settle(recording, played, compare(recording, played))
@@ -123,7 +128,7 @@ def play(recording: Recording, cut: Cut | None = None) -> Played:
     ``cut`` says how the body of an answer is cut into writes; as recorded by default.
     """
     clock = trio.testing.MockClock(autojump_threshold=0)
-    return trio.run(_play, recording, cut or _as_recorded, clock=clock)
+    return trio.run(_play, played_recording(recording), cut or _as_recorded, clock=clock)
 
 
 async def _play(recording: Recording, cut: Cut) -> Played:
@@ -136,7 +141,16 @@ async def _play(recording: Recording, cut: Cut) -> Played:
         await trio.sleep(seconds)
 
     start = trio.current_time()
-    around = Surroundings(lambda: _CLOCK + trio.current_time() - start, lambda: _CHANCE, sleep)
+    stage = Stage(recording, cut)
+    around = Surroundings(
+        lambda: _CLOCK + trio.current_time() - start,
+        lambda: _CHANCE,
+        sleep,
+        read_file=stage.read_file,
+        write_file=stage.write_file,
+        start=stage.start,
+        host=stage,
+    )
     async with MemoryNetwork() as memory:
         memory.serve(lambda _: True, server)
         network = _Network(memory, recording.get("refused_hosts", ()))
@@ -144,7 +158,14 @@ async def _play(recording: Recording, cut: Cut) -> Played:
         outcomes = await _calls(recording, transport, around)
         transport.close()
     requests = [_seen(origin, raw) for origin, raw in zip(network.origins, server.requests, strict=False)]
-    return Played(requests, outcomes, sleeps)
+    return Played(
+        [as_recorded(request) for request in requests],
+        outcomes,
+        sleeps,
+        stage.processes,
+        stage.host_calls,
+        stage.files,
+    )
 
 
 class _Network:
@@ -224,7 +245,7 @@ async def _calls(recording: Recording, transport: Transport, around: Surrounding
                 conversation = _conversation(provider, call)
                 outcome.returns = await drive(conversation, transport, around, emit=outcome.yields.append)
         except TercetError as error:
-            outcome.error = error
+            outcome.error = marked_error(error)
         outcomes.append(outcome)
     return outcomes
 
