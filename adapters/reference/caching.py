@@ -7,7 +7,14 @@ from typing import Any
 
 from .messages import Message
 
-__all__ = ["mark_anthropic", "mark_last_two", "mark_openai_anthropic", "mark_openai_gemini"]
+__all__ = [
+    "mark_anthropic",
+    "mark_last_parts",
+    "mark_last_two",
+    "mark_openai_anthropic",
+    "mark_openai_gemini",
+    "mark_vercel",
+]
 
 _EVERY_TENTH = 10
 
@@ -49,6 +56,27 @@ def mark_last_two(messages: list[dict[str, Any]]) -> None:
     _as_lists(users)
     for message in users:
         _mark_last_text(message)
+
+
+def mark_last_parts(system: str, messages: list[dict[str, Any]]) -> None:
+    """The system prompt and the last part, of any kind, of each of the last two user messages; only these become lists of parts."""
+    messages[0] = _marked_system(system)
+    users = [message for message in messages if message["role"] == "user"][-2:]
+    _as_lists(users)
+    for message in users:
+        if message["content"]:
+            message["content"][-1]["cache_control"] = _mark()
+
+
+def mark_vercel(messages: list[dict[str, Any]]) -> None:
+    """The system prompt as a message, and the last text, unless it is empty, of each of the last two user messages."""
+    messages[0]["cache_control"] = _mark()
+    users = [message for message in messages if message["role"] == "user"][-2:]
+    _as_lists([message for message in users if message["content"]])
+    for message in users:
+        texts = [part for part in message["content"] if part["type"] == "text"]
+        if texts and texts[-1]["text"]:
+            texts[-1]["cache_control"] = _mark()
 
 
 def _mark() -> dict[str, str]:

@@ -104,7 +104,7 @@ class ChatFamily(Family):
         """The first choice's text, an empty text when it has none."""
         row = self.row
         model = yield from self._model()
-        body = {"model": model["id"], "messages": [{"role": "user", "content": prompt}]}
+        body = {"model": model["id"], "messages": [{"role": row.prompt_role, "content": prompt}]}
         if row.prompt_stream:
             body["stream"] = False
         if row.prompt_limit:

@@ -11,7 +11,7 @@ import json
 from importlib import resources
 from typing import Any
 
-__all__ = ["constant", "default_model", "models"]
+__all__ = ["constant", "default_model", "models", "tables"]
 
 
 @functools.cache
@@ -26,6 +26,11 @@ def models(provider: str) -> dict[str, dict[str, Any]]:
     """The static table of a provider: model id -> facts; empty where the list is fetched."""
     known: dict[str, dict[str, Any]] = _tables()[provider].get("models", {})
     return known
+
+
+def tables(provider: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """The static tables of a provider that has several: name of the table -> model id -> facts."""
+    return {name: table["models"] for name, table in _tables()[provider]["tables"].items()}
 
 
 def default_model(provider: str) -> str:

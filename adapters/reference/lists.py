@@ -9,20 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from tercet.codecs.vocabulary import ConfigurationError, TercetError
 
 from . import facts
 from .actions import Conversation
-from .errors import openai_failure
-from .http import Request, fetch_once, merge_headers, read_text
+from .catalogues import CATALOGUES
+from .family import IDENTITY
+from .fetching import Models, get_json, is_url, objects, price
+from .http import merge_headers
 from .ollama import ollama_models
-from .values import get, is_list, is_object, is_true, parse_float, parse_json, present
+from .values import get, is_list, present
 
-__all__ = ["get_json", "get_model_endpoints", "get_models", "get_openai_models"]
-
-Models = dict[str, dict[str, Any]]
+__all__ = ["get_model_endpoints", "get_models", "get_openai_models"]
 
 _OPENROUTER = "https://openrouter.ai/api/v1"
 _MODEL_PARAMETERS = ("max_tokens", "temperature", "reasoning", "include_reasoning")
@@ -40,12 +39,14 @@ _OPENROUTER_CORRECTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def get_models(wanted: Mapping[str, Any]) -> Conversation[Models]:
+def get_models(wanted: Mapping[str, Any], *, identity: Mapping[str, str] = IDENTITY) -> Conversation[Models]:
     """The models of a router: ``{"provider": name, ...}``. Raises ``ConfigurationError`` for a name without a fetcher."""
-    fetcher = _FETCHERS.get(wanted["provider"])
-    if fetcher is None:
-        raise ConfigurationError(f"Unknown provider: {wanted['provider']}")
-    return (yield from fetcher(wanted))
+    name = wanted["provider"]
+    if name in CATALOGUES:
+        return (yield from CATALOGUES[name](wanted, identity))
+    if name not in _FETCHERS:
+        raise ConfigurationError(f"Unknown provider: {name}")
+    return (yield from _FETCHERS[name](wanted))
 
 
 def get_openai_models(
@@ -57,7 +58,7 @@ def get_openai_models(
 ) -> Conversation[list[str]]:
     """The ids of an OpenAI-compatible server, each once; an empty list for whatever goes wrong."""
     base = (base_url or "").strip()
-    if not _is_url(base):
+    if not is_url(base):
         return []
     sent = merge_headers(identity, headers or {}, {"Authorization": f"Bearer {api_key}"} if api_key else {})
     try:
@@ -82,27 +83,12 @@ def get_model_endpoints(wanted: Mapping[str, Any]) -> Conversation[Models]:
     architecture = get(data, "architecture")
     if "image" in (get(architecture, "output_modalities") or ()):
         return found
-    for endpoint in _objects(get(data, "endpoints")):
+    for endpoint in objects(get(data, "endpoints")):
         name = endpoint.get("tag")
         found[endpoint.get("provider_name", "") if name is None else name] = _openrouter_facts(
             get(data, "id"), endpoint, architecture, endpoint.get("max_completion_tokens"), None
         )
     return found
-
-
-def get_json(url: str, headers: Mapping[str, str | None] | None = None) -> Conversation[Any]:
-    """GET as axios does it: no retries, an answer that is not a success raises, text that is not JSON stays text."""
-    request = Request(
-        "GET",
-        url,
-        merge_headers({"Accept": "application/json, text/plain, */*", "User-Agent": "tercet"}, headers or {}),
-    )
-    yield from fetch_once(request, lambda reply, text: openai_failure(reply.status, reply.headers, text))
-    text = yield from read_text()
-    try:
-        return parse_json(text)
-    except ValueError:
-        return text
 
 
 def _openrouter_models(wanted: Mapping[str, Any]) -> Conversation[Models]:
@@ -111,7 +97,7 @@ def _openrouter_models(wanted: Mapping[str, Any]) -> Conversation[Models]:
         answer = yield from get_json(f"{_OPENROUTER}/models")
     except TercetError:
         return found
-    for model in _objects(get(answer, "data")):
+    for model in objects(get(answer, "data"), "id"):
         architecture = model.get("architecture")
         if "image" in (get(architecture, "output_modalities") or ()):
             continue
@@ -130,15 +116,15 @@ def _openrouter_facts(
 ) -> dict[str, Any]:
     pricing = model.get("pricing")
     context = model.get("context_length")
-    reads = _price(get(pricing, "input_cache_read"))
+    reads = price(get(pricing, "input_cache_read"))
     known = present(
         maxTokens=most or math.ceil((context or 0) * 0.2),
         contextWindow=context,
         supportsImages="image" in (get(architecture, "input_modalities") or ()),
         supportsPromptCache=reads is not None,
-        inputPrice=_price(get(pricing, "prompt")),
-        outputPrice=_price(get(pricing, "completion")),
-        cacheWritesPrice=_price(get(pricing, "input_cache_write")),
+        inputPrice=price(get(pricing, "prompt")),
+        outputPrice=price(get(pricing, "completion")),
+        cacheWritesPrice=price(get(pricing, "input_cache_write")),
         cacheReadsPrice=reads,
         description=model.get("description"),
         supportsReasoningEffort=None if parameters is None else "reasoning" in parameters,
@@ -154,23 +140,6 @@ def _openrouter_facts(
         if model_id in facts.constant("openrouter", ids):
             known[fact] = True
     return {**known, **_OPENROUTER_CORRECTIONS.get(model_id, {})}
-
-
-def _price(per_token: Any) -> float | None:
-    """US dollars per million tokens, of a price per token as text; None for an absent or empty one."""
-    return parse_float(per_token) * 1_000_000 if is_true(per_token) else None
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if is_object(item)] if is_list(value) else []
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return bool(parts.scheme and (parts.netloc or parts.path))
 
 
 _FETCHERS: dict[str, Callable[[Mapping[str, Any]], Conversation[Models]]] = {

@@ -85,7 +85,7 @@ class ChatRow(msgspec.Struct, frozen=True, kw_only=True):
     ids that begin with ``no_temperature`` get none. ``max_field`` and ``max_when``: how the limit goes into the body (``info``: what the
     model's facts say; ``anthropic``: so for Anthropic's models alone; ``always``: the setting, else the facts; ``setting``: so where the settings include it;
     ``chosen``: the setting alone, where they include it; ``params``: what the parameters say). ``effort``: whether reasoning parameters are sent. ``prompt_limit``, ``prompt_effort``,
-    ``prompt_temperature``, ``prompt_stream``: whether the single prompt carries them (the last: ``stream: false``), too. ``stream_options``:
+    ``prompt_temperature``, ``prompt_stream``: whether the single prompt carries them (the last: ``stream: false``), too; ``prompt_role``: whose words it is. ``stream_options``:
     whether usage is asked for. ``order``, ``prompt_order``: the order of a body's fields where it is not the usual one.
 
     Of a chunk: ``reasoning`` is the field of a delta read as reasoning, ``reasoning_first`` its place; ``splits_think``: whether
@@ -129,6 +129,7 @@ class ChatRow(msgspec.Struct, frozen=True, kw_only=True):
     prompt_effort: bool = False
     prompt_temperature: bool = False
     prompt_stream: bool = False
+    prompt_role: Literal["user", "system"] = "user"
     order: str = ""
     prompt_order: str = ""
     reasoning: str = ""

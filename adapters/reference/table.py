@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from . import facts
 from .actions import Chunk
 from .anthropic import AnthropicFamily
 from .bedrock import BedrockFamily
 from .chat import ChatFamily, ChatRow, Facts
+from .clones import clone_rows, openai_table_model, prompt_cache_usage, table_model
 from .family import Family, Setup
 from .gemini import GeminiFamily
 from .mistral import MistralFamily
@@ -34,46 +34,18 @@ from .openrouter import (
     openrouter_usage,
 )
 from .params import cost_openai, model_params
+from .qwen_code import QwenCodeFamily
 from .responses import ResponsesFamily
+from .routers import ROUTER_ROWS
 from .row import NEEDS_KEY, plain_usage
-from .values import get, present
+from .values import get
 
 __all__ = ["CHAT_ROWS", "handler", "providers"]
 
 
-def _table_model(provider: str) -> Callable[[ChatFamily], dict[str, Any]]:
-    """The configured id where the table has it, else the default one."""
-
-    def model(family: ChatFamily) -> dict[str, Any]:
-        known = facts.models(provider)
-        model_id = family.options.get("apiModelId")
-        if model_id not in known:
-            model_id = facts.default_model(provider)
-        return {"id": model_id, "info": known[model_id]}
-
-    return model
-
-
 def _xai_model(family: ChatFamily) -> dict[str, Any]:
-    model = _table_model("xai")(family)
+    model = table_model(family)
     return {**model, **model_params("openai", model["id"], model["info"], family.options)}
-
-
-def _deepseek_model(family: ChatFamily) -> dict[str, Any]:
-    known = facts.models("deepseek")
-    model_id = family.options["openAiModelId"]
-    info = known.get(model_id) or known[facts.default_model("deepseek")]
-    return {"id": model_id, "info": info, **model_params("openai", model_id, info, family.options)}
-
-
-def _deepseek_usage(usage: Any, info: Facts) -> Chunk:
-    return {
-        **plain_usage(usage, info),
-        **present(
-            cacheWriteTokens=get(usage, "prompt_tokens_details", "cache_miss_tokens"),
-            cacheReadTokens=get(usage, "prompt_tokens_details", "cached_tokens"),
-        ),
-    }
 
 
 def _groq_usage(usage: Any, info: Facts) -> Chunk:
@@ -125,8 +97,8 @@ CHAT_ROWS: dict[str, ChatRow] = {
                 url="https://api.deepseek.com",
                 default_model="deepseek-chat",
             ),
-            known_model=_deepseek_model,
-            usage=_deepseek_usage,
+            known_model=openai_table_model,
+            usage=prompt_cache_usage,
         ),
         ChatRow(
             provider="groq",
@@ -134,7 +106,7 @@ CHAT_ROWS: dict[str, ChatRow] = {
             key="groqApiKey",
             needs_key=NEEDS_KEY,
             url="https://api.groq.com/openai/v1",
-            known_model=_table_model("groq"),
+            known_model=table_model,
             usage=_groq_usage,
             wraps_stream=False,
             temperature=0.5,
@@ -167,24 +139,29 @@ CHAT_ROWS: dict[str, ChatRow] = {
             extras=openrouter_extras,
             prompt_extras=openrouter_prompt_extras,
         ),
+        *clone_rows(_OPENAI),
+        *ROUTER_ROWS,
     )
 }
+_ALIASES = {"litellm": "lite-llm", "lmstudio": "lm-studio"}  # the reference's settings have them so
 
 _OTHERS: dict[str, Callable[[Setup], Family]] = {
     "anthropic": AnthropicFamily,
+    "anthropic-vertex": AnthropicVertexFamily,
     "bedrock": BedrockFamily,
     "gemini": GeminiFamily,
     "mistral": MistralFamily,
     "native-ollama": OllamaFamily,
     "openai-native": ResponsesFamily,
+    "vertex": vertex_family,
 }
 
 
 def handler(provider: str, setup: Setup) -> Family | None:
     """The handler of a provider, None for a name that has none. Raises ``ConfigurationError`` as its constructor does."""
-    row = CHAT_ROWS.get(provider)
+    row = CHAT_ROWS.get(_ALIASES.get(provider, provider))
     if row is not None:
-        return ChatFamily(row, setup)
+        return (QwenCodeFamily if row.provider == "qwen-code" else ChatFamily)(row, setup)
     make = _OTHERS.get(provider)
     return make(setup) if make else None
 
