@@ -18,7 +18,7 @@ from .messages import Message
 from .params import cost_anthropic, model_params
 from .values import get, is_true, items_of, parse_json, present, stringify, text_of
 
-__all__ = ["AnthropicFamily"]
+__all__ = ["AnthropicFamily", "AnthropicStream"]
 
 _MAX_TOKENS = 8192
 _LONG_CONTEXT_MODELS = ("claude-sonnet-4-20250514", "claude-sonnet-4-5")
@@ -69,7 +69,7 @@ class AnthropicFamily(Family):
             stream=True,
         )
         yield from self._post("/v1/messages", body, {"anthropic-beta": ",".join(betas)})
-        yield from _Stream(model["info"]).run()
+        yield from AnthropicStream(model["info"]).run()
 
     def complete_prompt(self, prompt: str) -> Conversation[str]:
         """The first text of the answer, an empty text when it has none."""
@@ -135,10 +135,10 @@ class AnthropicFamily(Family):
         )
 
 
-class _Stream:
-    """The events of one answer."""
+class AnthropicStream:
+    """The events of one answer. ``info`` are the facts of the model, for the chunk with the cost; without them there is none."""
 
-    def __init__(self, info: Mapping[str, Any]) -> None:
+    def __init__(self, info: Mapping[str, Any] | None) -> None:
         self._info = info
         self._counts = [0, 0, 0, 0]  # input, output, cache writes, cache reads, of message_start
         self._is_done = False
@@ -159,7 +159,7 @@ class _Stream:
                     yield Emit(chunk)
             if not data:
                 raise interrupted("message_stop")
-        if any(count > 0 for count in self._counts):
+        if self._info is not None and any(count > 0 for count in self._counts):
             yield Emit(
                 {
                     "type": "usage",

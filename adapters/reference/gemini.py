@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from tercet.codecs.framing.sse import SseDecoder
 from tercet.codecs.vocabulary import ProtocolError, ProviderError, StreamInterruptedError, TercetError
@@ -17,7 +17,7 @@ from .messages import Message, to_gemini, to_gemini_parts
 from .params import model_params
 from .values import get, is_true, items_of, parse_json, present, stringify, text_of
 
-__all__ = ["GeminiFamily", "tiered_cost"]
+__all__ = ["GeminiFamily", "gemini_failure", "tiered_cost"]
 
 _MAX_STRAY = 64 * 1024
 _BLANK_LINES = (b"\n\n", b"\r\r", b"\r\n\r\n")
@@ -26,12 +26,14 @@ _BLANK_LINES = (b"\n\n", b"\r\r", b"\r\n\r\n")
 class GeminiFamily(Family):
     """``create_message``, ``complete_prompt``, ``count_tokens`` and ``get_model`` of the reference's ``GeminiHandler``."""
 
+    table: ClassVar[str] = "gemini"  # whose models it knows
+
     def get_model(self) -> dict[str, Any]:
         """``{id, info, ...params}``; the ``:thinking`` of an id is cut off."""
-        known = facts.models("gemini")
+        known = facts.models(self.table)
         model_id = self.options.get("apiModelId")
         if model_id not in known:
-            model_id = facts.default_model("gemini")
+            model_id = facts.default_model(self.table)
         info = known[model_id]
         params = model_params("gemini", model_id, info, self.options)
         return {"id": model_id.removesuffix(":thinking"), "info": info, **params}
@@ -115,7 +117,7 @@ class GeminiFamily(Family):
             ),
             stringify(body).encode(),
         )
-        return (yield from fetch_once(request, _failure))
+        return (yield from fetch_once(request, gemini_failure))
 
 
 def _sorted(fields: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -123,7 +125,8 @@ def _sorted(fields: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if fields is None else {name: fields[name] for name in sorted(fields)}
 
 
-def _failure(reply: Reply, text: str) -> ProviderError:
+def gemini_failure(reply: Reply, text: str) -> ProviderError:
+    """As Google's SDK words an answer that is not a success."""
     return google_failure(reply.status, reason_phrase(reply.status), reply.headers, text)
 
 

@@ -39,6 +39,7 @@ from .responses import ResponsesFamily
 from .routers import ROUTER_ROWS
 from .row import NEEDS_KEY, plain_usage
 from .values import get
+from .vertex import AnthropicVertexFamily, vertex_family
 
 __all__ = ["CHAT_ROWS", "handler", "providers"]
 
