@@ -39,7 +39,7 @@ from ..vocabulary import (
 )
 from .shared import split_data_url
 
-__all__ = ["Dialect", "blocks", "body", "count_body"]
+__all__ = ["Dialect", "blocks", "body", "count_body", "sampling_fields", "thinking_field"]
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
@@ -100,13 +100,13 @@ def body(request: ChatRequest, dialect: Dialect, *, stream: bool) -> dict[str, A
         said["anthropic_version"] = dialect.version
     if dialect.betas and dialect.betas_in == "body":
         said["anthropic_beta"] = list(dialect.betas)
-    thinking = _thinking(request, dialect)
+    thinking = thinking_field(request, dialect)
     default = dialect.max_tokens + (thinking or {}).get("budget_tokens", 0)
     said["max_tokens"] = default if request.max_tokens is None else request.max_tokens
     if thinking is not None:
         said["thinking"] = thinking
     said.update(_output_config(request))
-    said.update(_sampling(request, dialect, thinking))
+    said.update(sampling_fields(request, dialect, thinking))
     if request.stop:
         said["stop_sequences"] = list(request.stop)
     if request.tools:
@@ -143,7 +143,8 @@ def _unsupported(field: str, value: object, why: str = "") -> UnsupportedError:
 # Options ----------------------------------------------------------------------------------------------------------------
 
 
-def _thinking(request: ChatRequest, dialect: Dialect) -> dict[str, Any] | None:
+def thinking_field(request: ChatRequest, dialect: Dialect) -> dict[str, Any] | None:
+    """The ``thinking`` object that the request's reasoning options ask for; None where nothing is to be said."""
     options = request.reasoning
     if options is None:
         return None
@@ -188,7 +189,9 @@ def _output_config(request: ChatRequest) -> dict[str, Any]:
     return {"output_config": config} if config else {}
 
 
-def _sampling(request: ChatRequest, dialect: Dialect, thinking: Mapping[str, Any] | None) -> dict[str, Any]:
+def sampling_fields(
+    request: ChatRequest, dialect: Dialect, thinking: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """Sampling fields, and the rules of the page "Extended thinking": temperature 1, top_p from 0.95, no top_k."""
     given = {name: getattr(request, name) for name in ("temperature", "top_p", "top_k")}
     given = {name: value for name, value in given.items() if value is not None}
