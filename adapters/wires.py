@@ -17,6 +17,7 @@ WIRES: Mapping[str, tuple[str, str]] = {
     "openai_chat": ("tercet.codecs.wire.openai_chat", "OpenAIChatWire"),
     "anthropic": ("tercet.codecs.wire.anthropic", "AnthropicWire"),
     "gemini": ("tercet.codecs.wire.gemini", "GeminiWire"),
+    "ollama": ("tercet.codecs.wire.ollama", "OllamaWire"),
 }
 """Wire name -> module and class. The module also has ``Dialect``, the Struct that the class is made from."""
 

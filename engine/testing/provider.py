@@ -38,7 +38,7 @@ from .supervision import Noted
 
 __all__ = ["FleetEvent", "RequestsPerMinute", "SeenRequest", "SimulatedProvider", "WireName", "key_id"]
 
-WireName = Literal["openai_chat", "anthropic", "gemini"]
+WireName = Literal["openai_chat", "anthropic", "gemini", "ollama"]
 Headers = Iterable[tuple[str, str]]
 
 HOST_SUFFIX = ".simulated.test"
@@ -46,6 +46,7 @@ _KEY_HEADERS: dict[WireName, str] = {
     "openai_chat": "authorization",
     "anthropic": "x-api-key",
     "gemini": "x-goog-api-key",
+    "ollama": "authorization",
 }
 _SECRET_NAME = re.compile(r"auth|key|token|secret|cookie")
 _SECRET_QUERY = re.compile(r"([?&](?:key|api[-_]key|access_token)=)[^&#]*")
@@ -72,11 +73,13 @@ _CODES: dict[WireName, dict[int, str]] = {
         529: "overloaded_error",
     },
     "gemini": {},
+    "ollama": {},
 }
 _OTHER_CODES: dict[WireName, tuple[str, str]] = {
     "openai_chat": ("invalid_request_error", "server_error"),
     "anthropic": ("invalid_request_error", "api_error"),
     "gemini": ("", ""),
+    "ollama": ("", ""),
 }
 
 
@@ -268,7 +271,7 @@ class SimulatedProvider:
 
     def _key(self, request: HttpRequest) -> str | None:
         value = request.header(_KEY_HEADERS[self.wire])
-        if self.wire == "openai_chat" and value is not None:
+        if _KEY_HEADERS[self.wire] == "authorization" and value is not None:
             scheme, _, value = value.partition(" ")
             return value if scheme.lower() == "bearer" else None
         return value
@@ -468,3 +471,7 @@ def _serving(wire: WireName) -> Serving:
             from tercet.codecs.serving.gemini import GeminiServing
 
             return GeminiServing()
+        case "ollama":
+            from tercet.codecs.serving.ollama import OllamaServing
+
+            return OllamaServing()
