@@ -6,6 +6,7 @@ Pure: it makes :class:`HttpCall` from requests and reads answers. Who authorizes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import msgspec
@@ -15,9 +16,12 @@ from tercet.codecs.vocabulary import (
     ChatRequest,
     ChatResponse,
     ConfigurationError,
+    Image,
+    Message,
     Model,
     ProviderCapabilities,
     TercetError,
+    ToolResult,
     UnsupportedError,
     Usage,
 )
@@ -27,6 +31,7 @@ from .auth import Key
 from .call import HttpCall
 from .catalog import Catalog, cost, load_catalog
 from .profile import Profile
+from .settings import Settings
 from .url import parse_base_url
 from .wires import make_wire
 
@@ -36,7 +41,8 @@ Unsupported = Literal["drop", "error"]
 
 _USER_AGENT = "tercet/0.1"
 _LIST_HEADERS = frozenset({"anthropic-beta"})
-_CLEARED: Mapping[str, Any] = {"tools": (), "images": None}
+_NEVER_DROPPED = frozenset({"tools", "images"})
+"""What is never dropped in silence: an answer without them would not be to what was asked."""
 
 
 class Adapter:
@@ -50,22 +56,29 @@ class Adapter:
         base_url: str | None = None,
         unsupported: Unsupported = "drop",
         headers: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
-        """``base_url`` replaces the row's. ``headers`` go out with every request of this adapter.
+        """``base_url`` replaces the row's, ``settings`` its values. ``headers`` go out with every request of this adapter.
 
-        Raises :class:`ConfigurationError` for a base URL, wire or dialect that cannot work.
+        Raises :class:`ConfigurationError` for a base URL, wire or dialect that cannot work, and for a setting that is missing.
         """
         if profile.status == "sunset" and base_url is None:
             raise ConfigurationError(f"{profile.label} has ended. {profile.notice}", provider=profile.id)
         self.profile = profile
         self.keys = tuple(keys)
-        self.base_url = (base_url or profile.base_url).rstrip("/")
+        self._settings = Settings(profile, {**profile.settings, **(settings or {})})
+        self.base_url = (base_url or self._settings.base_url()).rstrip("/")
         self.origin, self._prefix = parse_base_url(self.base_url)
         self.unsupported: Unsupported = unsupported
         self._headers = tuple({"user-agent": _USER_AGENT, **profile.headers, **(headers or {})}.items())
         self._wires: dict[str, Wire] = {}
         self._catalog: Catalog | None = None
-        self.wire = make_wire(profile.wire, profile.dialect)
+        self._dialect = self._settings.dialect(profile.dialect)
+        self.wire = make_wire(profile.wire, self._dialect)
+        for door in profile.doors.values():
+            make_wire(door.wire, self._settings.dialect(door.dialect))  # a wrong dialect shows here
+        health = profile.health_path
+        self._health_path = None if health is None else self._settings.fill(health)
 
     def __repr__(self) -> str:
         return f"<Adapter {self.profile.id} at {self.base_url}>"
@@ -94,26 +107,27 @@ class Adapter:
 
         With ``unsupported="error"`` such a field is an :class:`UnsupportedError` that names it.
         """
-        changes: dict[str, Any] = {"model": model}
+        changes: dict[str, Any] = {"model": self._sent_id(model)}
         facts = self.catalog.get(model)
-        for field in self._rejected(request, facts):
-            value = getattr(request, field, None)
+        for field in self._rejected(request, model, facts):
+            value = _images(request) if field == "images" else getattr(request, field, None)
             if value is None or value == ():
                 continue
-            if (
-                self.unsupported == "error" or field == "tools"
-            ):  # an answer without the tools would not be what was asked
+            if self.unsupported == "error" or field in _NEVER_DROPPED:
                 raise UnsupportedError(
                     f"{self.id}:{model} does not take {field}={value!r}; leave it out, choose another model, "
                     "or open the manager with unsupported='drop'",
                     provider=self.id,
                     model=model,
                 )
-            changes[field] = _CLEARED.get(field)
+            changes[field] = None
         return msgspec.structs.replace(request, **changes)
 
-    def _rejected(self, request: ChatRequest, facts: Model | None) -> Sequence[str]:
-        rejected = [*self.wire.rejects, *self.profile.rejects]
+    def _sent_id(self, model: str) -> str:
+        return model.partition("/")[2] or model if self.profile.model_id == "after_slash" else model
+
+    def _rejected(self, request: ChatRequest, model: str, facts: Model | None) -> Sequence[str]:
+        rejected = [*self.wire_for(model).rejects, *self.profile.rejects]
         if facts is None:
             return rejected
         rejected += facts.rejects
@@ -128,6 +142,14 @@ class Adapter:
     def list_models(self) -> HttpCall | None:
         """The call for the provider's list of models, or None if it has none."""
         asked = self.wire.list_models()
+        return None if asked is None else self.call(asked)
+
+    def health_check(self) -> HttpCall | None:
+        """The cheapest call that proves host and key: the row's ``health_path``, else the list of models; None if there is neither."""
+        asked = self.wire.list_models()
+        if self._health_path is not None:
+            headers = () if asked is None else asked.headers  # Anthropic wants its version with everything
+            asked = WireRequest("GET", self._health_path, headers=headers)
         return None if asked is None else self.call(asked)
 
     def count_tokens(self, request: ChatRequest, model: str) -> HttpCall | None:
@@ -150,14 +172,21 @@ class Adapter:
     # -- reading --------------------------------------------------------------------------------------------------------
 
     def wire_for(self, model: str) -> Wire:
-        """The wire in the dialect of this model: the row's, unless the catalog overrides fields for the model."""
+        """The wire in the dialect of this model: the row's or that of the model's door, and what the catalog overrides for the model."""
         facts = self.catalog.get(model)
-        if facts is None or not facts.dialect:
+        own = facts.dialect if facts is not None else {}
+        pattern = next((pattern for pattern in self.profile.doors if fnmatchcase(model, pattern)), None)
+        if pattern is None and not own:
             return self.wire
-        slot = repr(sorted(facts.dialect.items()))
+        slot = repr((pattern, sorted(own.items())))
         wire = self._wires.get(slot)
         if wire is None:
-            wire = self._wires[slot] = make_wire(self.profile.wire, {**self.profile.dialect, **facts.dialect})
+            if pattern is None:
+                name, dialect = self.profile.wire, self._dialect
+            else:
+                door = self.profile.doors[pattern]
+                name, dialect = door.wire, self._settings.dialect(door.dialect)
+            wire = self._wires[slot] = make_wire(name, {**dialect, **own})
         return wire
 
     def processor(self, model: str, transformers: Sequence[StreamTransformer] = ()) -> StreamProcessor:
@@ -175,7 +204,8 @@ class Adapter:
         self, status: int, headers: Mapping[str, str], body: bytes, *, model: str | None
     ) -> TercetError:
         """The error that a failing answer stands for, with provider and model filled in."""
-        return self.wire.error(status, headers, body).at(provider=self.id, model=model)
+        wire = self.wire if model is None else self.wire_for(model)
+        return wire.error(status, headers, body).at(provider=self.id, model=model)
 
     def models(self, body: bytes) -> list[Model]:
         """The provider's own list; what it does not say of a model is filled in from the catalog."""
@@ -188,9 +218,9 @@ class Adapter:
         said = {name: value for name in model.__struct_fields__ if (value := getattr(model, name))}
         return msgspec.structs.replace(known, **{**said, "provider": self.id})
 
-    def token_count(self, body: bytes) -> int:
+    def token_count(self, body: bytes, model: str) -> int:
         """The answer to ``count_tokens``."""
-        return self.wire.token_count(body)
+        return self.wire_for(model).token_count(body)
 
     def priced(self, usage: Usage, model: str) -> Usage:
         """``usage`` with its cost: what the provider said it cost, else by the catalog's prices, else unknown."""
@@ -216,3 +246,22 @@ class Adapter:
             elif field in facts.rejects:
                 changes[field] = False
         return msgspec.structs.replace(offered, **changes)
+
+
+def _images(request: ChatRequest) -> tuple[str, ...]:
+    """Where the request holds images, in words for an error; empty if nowhere."""
+    return tuple(
+        f"an image in message {number}" for number, turn in enumerate(request.turns, 1) if _has_image(turn)
+    )
+
+
+def _has_image(turn: Message) -> bool:
+    return any(
+        isinstance(part, Image)
+        or (
+            isinstance(part, ToolResult)
+            and not isinstance(part.content, str)
+            and any(isinstance(piece, Image) for piece in part.content)
+        )
+        for part in turn.parts
+    )

@@ -14,6 +14,7 @@ from tercet.codecs.vocabulary import ConfigurationError
 from .adapter import Adapter, Unsupported
 from .auth import find_keys
 from .profile import Profile
+from .settings import Settings, settings_from
 from .table import PROFILES
 
 __all__ = ["ProviderRegistry", "split_model"]
@@ -55,9 +56,10 @@ class ProviderRegistry:
             raise ConfigurationError(
                 f"there is a provider {profile.id!r} already; pass replace=True to put this one in its place"
             )
-        Adapter(
-            profile, base_url=profile.base_url
-        )  # a wrong URL, wire or dialect shows here, not at the first request
+        # a wrong URL, wire or dialect shows here, not at the first request; what is still to be set may be anything
+        names = {*profile.settings, *profile.settings_env}
+        settings = {**dict.fromkeys(names, "setting"), **profile.settings}
+        Adapter(profile, base_url=Settings(profile, settings).base_url(), settings=settings)
         self._profiles[profile.id] = profile
 
     def load_toml(self, source: str | Path, *, replace: bool = False) -> list[Profile]:
@@ -84,6 +86,8 @@ class ProviderRegistry:
             )
         known = self._profiles.get(name)
         values = msgspec.to_builtins(known) if known is not None else {"id": name}
+        if known is not None and isinstance(table.get("settings"), dict):
+            table = {**table, "settings": {**known.settings, **table["settings"]}}
         try:
             return msgspec.convert({**values, **table}, Profile)
         except msgspec.ValidationError as error:
@@ -98,17 +102,25 @@ class ProviderRegistry:
         base_url: str | None = None,
         unsupported: Unsupported = "drop",
         headers: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> Adapter:
         """The adapter of a provider, with its keys from ``keys`` or from ``environ`` (pass ``os.environ``; nothing is read by itself).
 
-        Raises :class:`ConfigurationError` that names what is missing.
+        ``settings`` go before what the environment and the row say. Raises :class:`ConfigurationError` that names what is missing.
         """
         profile = self.get(provider)
         surroundings = environ or {}
         if base_url is None:
             base_url = _base_url_from(profile, surroundings)
         found = find_keys(profile, keys, surroundings)
-        return Adapter(profile, keys=found, base_url=base_url, unsupported=unsupported, headers=headers)
+        return Adapter(
+            profile,
+            keys=found,
+            base_url=base_url,
+            unsupported=unsupported,
+            headers=headers,
+            settings={**settings_from(profile, surroundings), **(settings or {})},
+        )
 
 
 def _base_url_from(profile: Profile, environ: Mapping[str, str]) -> str | None:

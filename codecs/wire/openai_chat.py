@@ -7,6 +7,7 @@ by ``openai_models``. This module holds them together.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 import msgspec
 
@@ -62,7 +63,8 @@ class OpenAIChatWire:
         """The request. Its own ``headers`` are the adapter's to add. Raises :class:`UnsupportedError`, naming field and value."""
         body = chat_body(request, self.dialect, self.origin, stream=stream)
         accept = "text/event-stream" if stream else "application/json"
-        return WireRequest("POST", self.dialect.chat_path, body, (_JSON, ("Accept", accept)))
+        path = self.dialect.chat_path.replace("{model}", quote(request.model, safe=""))
+        return WireRequest("POST", path, body, (_JSON, ("Accept", accept)))
 
     def decoder(self) -> JsonSseDecoder:
         """Server-sent events."""

@@ -17,7 +17,8 @@ __all__ = ["Dialect"]
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """One service's way of speaking. Every field has a default, so a row names only what differs.
 
-    Addresses: ``chat_path``, ``models_path`` (None: no list), ``count_path`` (Moonshot's ``/tokenizers/estimate-token-count``).
+    Addresses: ``chat_path`` (``{model}`` stands for the percent-encoded id: Azure's deployments), ``models_path`` (None: no list),
+    ``count_path`` (Moonshot's ``/tokenizers/estimate-token-count``).
 
     Requests:
 

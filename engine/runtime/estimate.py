@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from tercet.codecs.vocabulary import ChatRequest, File, Image, Reasoning, Text, ToolCall, ToolResult
+from collections.abc import Callable
 
-__all__ = ["estimate_tokens"]
+import msgspec
+
+from tercet.codecs.vocabulary import ChatRequest, File, Image, Part, Reasoning, Text, ToolCall, ToolResult
+
+__all__ = ["estimate_tokens", "measure"]
 
 _PER_MESSAGE = 4
 """Tokens that the chat template adds to a message (OpenAI's cookbook on counting tokens gives 3-4 for its models)."""
@@ -16,30 +20,45 @@ def estimate_tokens(request: ChatRequest) -> int:
     """The prompt's tokens, roughly: four UTF-8 bytes a token (English and code; other scripts come out high, which is the safe
     side for a rate limit), a thousand an image, and the tools' schemas by their length.
     """
+    size, fixed = measure(request, lambda text: len(text.encode(errors="replace")))
+    return fixed + (size + 3) // 4
+
+
+def measure(request: ChatRequest, length: Callable[[str], int]) -> tuple[int, int]:
+    """How long all texts of the request are together, each measured by ``length``, and the tokens of what is no text.
+
+    Texts are what was said, reasoning, names and arguments of calls, results, and names, descriptions and schemas of the tools.
+    """
     size = 0
     fixed = 0
     for message in request.turns:
         fixed += _PER_MESSAGE
         for part in message.parts:
-            match part:
-                case Text(text=text) | Reasoning(text=text):
-                    size += len(text.encode(errors="replace"))
-                case ToolCall():
-                    size += len(part.name) + len(part.arguments)
-                case ToolResult(content=str() as text):
-                    size += len(text.encode(errors="replace"))
-                case ToolResult():
-                    for piece in part.content:
-                        if isinstance(piece, Text):
-                            size += len(piece.text.encode(errors="replace"))
-                        else:
-                            fixed += _PER_IMAGE
-                case Image():
-                    fixed += _PER_IMAGE
-                case File():
-                    size += len(part.data or b"")
-                case _:
-                    size += len(part.json)
+            text, tokens = _text_and_tokens(part)
+            size += length(text) if text else 0
+            fixed += tokens
     for tool in request.tools:
-        size += len(tool.name) + len(tool.description) + len(repr(tool.parameters))
-    return fixed + (size + 3) // 4
+        schema = msgspec.json.encode(tool.parameters).decode()
+        size += length(f"{tool.name} {tool.description} {schema}")
+    return size, fixed
+
+
+def _text_and_tokens(part: Part) -> tuple[str, int]:
+    match part:
+        case Text(text=text) | Reasoning(text=text):
+            return text, 0
+        case ToolCall():
+            return f"{part.name} {part.arguments}", 0
+        case ToolResult(content=str() as text):
+            return text, 0
+        case ToolResult():
+            images = sum(not isinstance(piece, Text) for piece in part.content)
+            return "\n".join(
+                piece.text for piece in part.content if isinstance(piece, Text)
+            ), images * _PER_IMAGE
+        case Image():
+            return "", _PER_IMAGE
+        case File():
+            return "", len(part.data or b"") // 4
+        case _:
+            return part.json, 0

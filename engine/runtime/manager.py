@@ -42,12 +42,12 @@ from ..control import (
     order,
 )
 from .attempt import OpenAnswer
-from .estimate import estimate_tokens
 from .gate import Admitted, Gate
 from .journey import Journey, outcome_of
 from .provider import ManagedProvider
 from .roster import Roster
 from .stream import OnInterruption, TokenStream
+from .tokens import count_offline
 
 __all__ = ["ProviderManager"]
 
@@ -167,21 +167,21 @@ class ProviderManager:
         return adapter.models(await self._roster.ask(provider, call))
 
     async def count_tokens(self, request: ChatRequest) -> TokenCount:
-        """The tokens of a prompt for ``request.model``: by the provider's own endpoint, else an estimate marked as such."""
+        """The tokens of a prompt for ``request.model``: by the provider's own endpoint, else as :mod:`tokens` can (``source`` says how)."""
         target = self._targets(request.model, ())[0]
         adapter = self.adapter(target.provider)
         call = adapter.count_tokens(request, target.model)
         if call is None:
-            return TokenCount(estimate_tokens(request), "estimate")
+            return await trio.to_thread.run_sync(count_offline, request, target.model)
         body = await self._roster.ask(target.provider, call, model=target.model)
-        return TokenCount(adapter.token_count(body), "provider")
+        return TokenCount(adapter.token_count(body, target.model), "provider")
 
     async def health_check(self, provider: str) -> HealthStatus:
-        """Ask the provider for its models (the cheapest call that proves key and host), within 10 s.
+        """Ask the provider the cheapest thing that proves key and host (often its list of models), within 10 s.
 
         A sick provider is no exception: the status says what is wrong. Only a configuration that cannot be asked with raises.
         """
-        call = self.adapter(provider).list_models()
+        call = self.adapter(provider).health_check()
         started = trio.current_time()
         if call is None:
             return self.health(provider)
