@@ -307,6 +307,7 @@ _CLONES = (
         known_model=_ollama_model,
         sends_identity=False,
         wraps_prompt=2,
+        catalogue="ollama",
         r1="deepseek-r1",
         max_when="never",
         prompt_stream=True,

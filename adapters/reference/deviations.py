@@ -57,13 +57,17 @@ ABSENT = "(nothing)"
 
 
 class SeenRequest(msgspec.Struct, frozen=True):
-    """One request as it went over the wire. ``headers`` have lower-case names; ``jwt`` is what a signed token in the body says."""
+    """One request as it went over the wire. ``headers`` have lower-case names; ``jwt`` is what a signed token in the body says.
+
+    ``messages`` are the texts that were sent over the WebSocket it opened.
+    """
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
     jwt: Mapping[str, Any] | None = None
+    messages: tuple[str, ...] = ()
 
 
 class SeenProcess(msgspec.Struct, frozen=True):
@@ -106,7 +110,7 @@ class Difference(msgspec.Struct, frozen=True):
     number: int = 0
 
     def __str__(self) -> str:
-        numbered = self.place in ("yield", "method", "url", "header", "body")
+        numbered = self.place in ("yield", "method", "url", "header", "body", "messages")
         where = f"{self.place} {self.number}" if numbered else self.place
         where = f"call {self.call}: {where}" if self.call else where
         return f"{where}: expected {_short(self.expected)}, got {_short(self.got)}"
@@ -124,6 +128,8 @@ _CLIENT_HEADERS = frozenset(
         "accept-language",
         "sec-fetch-mode",
         "keep-alive",
+        "sec-websocket-key",
+        "sec-websocket-extensions",
     }
 )
 _SDK_HEADER = re.compile(r"x-stainless-.*|x-goog-api-client|x-amz-user-agent|amz-sdk-.*")
@@ -183,6 +189,24 @@ def _compare_requests(recording: Recording, seen: Sequence[SeenRequest]) -> Iter
                 request.body.decode("utf-8", "replace"),
                 number=number,
             )
+        said = [text for who, text in exchange.get("websocket", ()) if who == "client"]
+        if not _same_messages(said, request.messages):
+            yield Difference("messages", said, list(request.messages), number=number)
+
+
+def _same_messages(expected: Sequence[str], got: Sequence[str]) -> bool:
+    return len(expected) == len(got) and all(
+        _alike(parse_json(a), parse_json(b)) for a, b in zip(expected, got, strict=True)
+    )
+
+
+def _alike(expected: Any, got: Any) -> bool:
+    """Whether they are the same, where ``<random>`` stands for any text that is not empty."""
+    if expected == "<random>":
+        return isinstance(got, str) and got != ""
+    if is_object(expected) and is_object(got):
+        return expected.keys() == got.keys() and all(_alike(expected[name], got[name]) for name in expected)
+    return same(expected, got)
 
 
 def _means_something(name: str, recorded: str | None) -> bool:
@@ -549,6 +573,31 @@ def _swallowed_failure(recording: Recording, played: Played, difference: Differe
     )
 
 
+def _cr_lines(recording: Recording, played: Played, difference: Difference) -> bool:
+    body = b"".join(_body_chunks(recording))
+    result = recorded_results(recording)[max(difference.call - 1, 0)]
+    outcome = _outcome(played, difference)
+    if difference.place != "yield" or b"\n" in body or outcome.error is not None:
+        return False
+    try:
+        events = [
+            parse_json(line[5:])
+            for line in body.split(b"\r")
+            if line.startswith(b"data:") and line[5:].strip() != b"[DONE]"
+        ]
+    except ValueError:
+        return False
+    texts = [get(event, "choices", 0, "delta", "content") for event in events]
+    usage = next((event["usage"] for event in reversed(events) if get(event, "usage")), None)
+    ours = [chunk for chunk in outcome.yields if chunk["type"] != "usage"]
+    found_nothing = all(chunk["type"] == "usage" for chunk in result.get("yields", []))
+    return (
+        found_nothing
+        and "".join(chunk["text"] for chunk in ours) == "".join(text for text in texts if text)
+        and [chunk["inputTokens"] for chunk in outcome.yields[len(ours) :]] == [get(usage, "prompt_tokens")]
+    )
+
+
 def _outcome(played: Played, difference: Difference) -> Outcome:
     return played.outcomes[max(difference.call - 1, 0)]
 
@@ -581,6 +630,12 @@ RULES: tuple[Rule, ...] = (
         "crash-on-valid-input",
         "the reference reads a field of something that a valid answer may leave out, and dies with a TypeError; ours goes on",
         _crash_on_valid_input,
+    ),
+    Rule(
+        "cr-lines",
+        "the reader of Cerebras's streams knows LF alone as the end of a line, so of a stream whose lines end in CR it finds nothing and "
+        "says so to nobody; ours reads it as the standard for event streams has it",
+        _cr_lines,
     ),
     Rule(
         "sent-once",

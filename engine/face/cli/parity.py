@@ -35,11 +35,13 @@ from tercet.adapters.reference.deviations import (
 )
 from tercet.adapters.reference.family import NO_TOKENIZER
 from tercet.adapters.reference.lists import get_model_endpoints, get_models, get_openai_models
+from tercet.adapters.reference.lm_studio import get_lm_studio_ids
 from tercet.codecs.vocabulary import ConfigurationError, ConnectError, TercetError
 from tercet.engine.runtime.reference import Surroundings, o200k_counter, run as drive
 from tercet.engine.runtime.transport import Connection, Transport
 from tercet.engine.testing import End, MemoryNetwork, ScriptedExchange, ScriptedServer
 
+from .sockets import StageServer
 from .stage import Stage, as_recorded, marked_error, played_recording
 
 __all__ = ["Report", "check", "check_directory", "play", "run"]
@@ -132,7 +134,10 @@ def play(recording: Recording, cut: Cut | None = None) -> Played:
 
 
 async def _play(recording: Recording, cut: Cut) -> Played:
-    exchanges = [_scripted(exchange["response"], cut) for exchange in recording["exchanges"]]
+    exchanges = [
+        _scripted(exchange["response"], cut) if "response" in exchange else ScriptedExchange()
+        for exchange in recording["exchanges"]
+    ]
     server = ScriptedServer([*exchanges, *[ScriptedExchange([End()])] * _SPARE])
     sleeps: list[float] = []
 
@@ -151,13 +156,18 @@ async def _play(recording: Recording, cut: Cut) -> Played:
         start=stage.start,
         host=stage,
     )
+    stage_server = StageServer(recording["exchanges"], server)
     async with MemoryNetwork() as memory:
-        memory.serve(lambda _: True, server)
+        memory.serve(lambda _: True, stage_server)
         network = _Network(memory, recording.get("refused_hosts", ()))
+        around = msgspec.structs.replace(around, network=network)
         transport = Transport(network)
         outcomes = await _calls(recording, transport, around)
         transport.close()
-    requests = [_seen(origin, raw) for origin, raw in zip(network.origins, server.requests, strict=False)]
+    requests = [
+        _seen(origin, raw, stage_server.said.get(number, ()))
+        for number, (origin, raw) in enumerate(zip(network.origins, server.requests, strict=False))
+    ]
     return Played(
         [as_recorded(request) for request in requests],
         outcomes,
@@ -216,13 +226,16 @@ def _bytes(recorded: Any) -> bytes:
     return recorded.encode() if isinstance(recorded, str) else base64.b64decode(recorded["b64"])
 
 
-def _seen(origin: Origin, raw: bytes) -> SeenRequest:
+def _seen(origin: Origin, raw: bytes, said: Sequence[str]) -> SeenRequest:
     head, _, body = raw.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ")
     fields = (line.partition(":") for line in lines)
     headers = tuple((name.lower(), value.strip()) for name, _, value in fields)
-    return SeenRequest(method, f"{origin}{target}", headers, body)
+    url = f"{origin}{target}"
+    if ("upgrade", "websocket") in headers:
+        url = url.replace("http", "ws", 1)
+    return SeenRequest(method, url, headers, body, messages=tuple(said))
 
 
 async def _calls(recording: Recording, transport: Transport, around: Surroundings) -> list[Outcome]:
@@ -232,7 +245,7 @@ async def _calls(recording: Recording, transport: Transport, around: Surrounding
     for call in calls:
         outcome = Outcome([])
         try:
-            if provider is None and "fn" not in call:
+            if provider is None and call["kind"] != "getModels":
                 provider = ReferenceProvider(
                     recording["provider"],
                     recording["options"],
@@ -255,6 +268,8 @@ def _conversation(provider: ReferenceProvider | None, call: Mapping[str, Any]) -
     match call["kind"], call.get("fn"), provider:
         case "getModels", "getOpenAiModels", _:
             return get_openai_models(*args, identity=IDENTITY)
+        case "getModels", "getLmStudioModels", _:
+            return get_lm_studio_ids(*args)
         case "getModels", "getModelEndpoints", _:
             return get_model_endpoints(*args)
         case "getModels", _, _:
