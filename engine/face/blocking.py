@@ -113,6 +113,6 @@ def open_manager(**settings: Any) -> Generator[BlockingManager, None, None]:
             yield BlockingManager(portal, manager)
 
 
-async def _made(make: partial[Any]) -> Any:
+async def _made(make: partial[Any]) -> Any:  # noqa: ASYNC124  # async so that it runs in the trio thread
     """Call it in the trio thread: streams and managers look at trio's clock when they are made."""
     return make()

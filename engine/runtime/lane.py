@@ -290,29 +290,27 @@ class Lane:
 
     # -- the lane's own task --------------------------------------------------------------------------------------------
 
-    async def supervise(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep the lane running until cancelled. Started with ``nursery.start``: when that returns, tickets are taken."""
+    async def supervise(self) -> None:
+        """Keep the lane running until cancelled. Tickets that come before it runs wait in the queue."""
         pause = _RESTART_FIRST
         try:
             while True:
                 try:
-                    await self._run(task_status)
+                    await self._run()
                 except Exception:  # noqa: BLE001  # whatever it was: logged with its traceback, and the lane starts again
                     _log.exception("the lane of %s crashed; it starts again in %g s", self.id, pause)
                     self._fail_all("the lane crashed; see the log")
-                task_status = trio.TASK_STATUS_IGNORED
                 await trio.sleep(pause)
                 pause = min(pause * 2, _RESTART_CAP)
         finally:
             self._closed = _closed_error(self.id)
             self._fail_all("the manager was closed")
 
-    async def _run(self, task_status: trio.TaskStatus[None]) -> None:
+    async def _run(self) -> None:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 self._pump()
-                task_status.started()
                 while True:
                     await self._sleep()
                     self._pump()

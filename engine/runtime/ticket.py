@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ticket"]
 
+_LET_GO_SECONDS = 5.0
 _sequence = itertools.count()
 
 
@@ -101,7 +102,9 @@ class Ticket:
             try:
                 await trio.lowlevel.wait_task_rescheduled(self._abort)
             except BaseException:
-                await self._withdraw()
+                # short: a cancelled attempt closes its socket without waiting. The bound is for what nobody thought of
+                with trio.move_on_after(_LET_GO_SECONDS, shield=True):
+                    await self._let_go()
                 raise
         if self._error is not None:
             try:
@@ -121,12 +124,10 @@ class Ticket:
             self.scope.cancel()
         return trio.lowlevel.Abort.SUCCEEDED
 
-    async def _withdraw(self) -> None:
+    async def _let_go(self) -> None:
+        """Wait until the attempt holds nothing any more."""
         if self._running is not None:
-            with trio.CancelScope(
-                shield=True
-            ):  # short: a cancelled attempt closes its socket without waiting
-                await self._running.wait()
+            await self._running.wait()
 
     # -- the lane's side ------------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class Supervised:
         assert self._manager is not None
         self.nursery.cancel_scope.cancel()
         try:
-            return await self._manager.__aexit__(kind, error, trace)
+            return await self._manager.__aexit__(kind, error, trace)  # noqa: ASYNC102  # a nursery's own end
         except BaseExceptionGroup as group:
             # One level only: a group below is what the body or a task itself raised.
             alone, *others = group.exceptions
