@@ -109,16 +109,18 @@ def _convert(decoder: msgspec.json.Decoder[T], value: Any) -> T:
 
 
 def _make_raw(value: Any, path: list[str]) -> None:
-    """Write what stands at the path (of every item, where it is a list's) as raw JSON.
+    """Write what stands at the path (of every item, where it is a list's or a dict's) as raw JSON.
 
     msgspec converts a dict to a Struct, but nothing to ``Raw`` except a ``Raw``.
     """
     step, *rest = path
+    steps: list[Any] = [step]
     if step.startswith("["):
-        for item in value:
-            _make_raw(item, rest)
-    elif isinstance(value, dict) and step in value:
+        steps = list(value) if isinstance(value, dict) else list(range(len(value)))  # pyright: ignore[reportUnknownArgumentType]  # of any kind: JSON
+    elif not (isinstance(value, dict) and step in value):
+        return
+    for place in steps:
         if rest:
-            _make_raw(value[step], rest)
-        elif not isinstance(value[step], msgspec.Raw):
-            value[step] = msgspec.Raw(json.dumps(value[step]))
+            _make_raw(value[place], rest)
+        elif not isinstance(value[place], msgspec.Raw):
+            value[place] = msgspec.Raw(json.dumps(value[place]))
