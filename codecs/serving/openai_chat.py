@@ -2,7 +2,8 @@
 
 Chunks are built from one prefix per answer and the JSON of the delta. The order is OpenAI's: a chunk with the role, the deltas,
 the chunk with the finish reason, usage (where it was the last thing said before the finish) in a chunk without choices, ``[DONE]``.
-Nothing here has a clock: ``created`` is 0.
+Nothing here has a clock: ``created`` is 0. With a :class:`Dialect` the answers are those of a service that speaks it: where reasoning
+stands, where usage says what, what prices are for.
 
 What chat completions have no words for is left out: signatures of text, numbers of parts, opaque parts of other wires. An answer
 that was restarted is served from its restart on; tokens without ``Finish`` make a stream that just stops, as a broken one does.
@@ -35,12 +36,14 @@ from ..vocabulary import (
     Usage,
     UsageReport,
 )
+from ..wire.openai_dialect import Dialect
 from ..wire.shared import encode_json
 from .base import ServedError
 from .openai_chat_request import read_request
 
 __all__ = ["OpenAIChatServing"]
 
+_OPENAI = Dialect()
 _DONE = b"data: [DONE]\n\n"
 _OPAQUE_KINDS = ("reasoning_details", "thinking_blocks", "images")
 _WORDS: dict[FinishReason, str] = {
@@ -65,13 +68,14 @@ _TYPES = {
 class OpenAIChatServing:
     """A server's side of the wire ``openai_chat`` (see :class:`~tercet.codecs.serving.base.Serving`).
 
-    ``name`` is the origin of the opaque parts that requests bring back.
+    ``name`` is the origin of the opaque parts that requests bring back; by default the dialect's.
     """
 
     content_type = "text/event-stream"
 
-    def __init__(self, *, name: str = "openai_chat") -> None:
-        self.name = name
+    def __init__(self, *, name: str | None = None, dialect: Dialect = _OPENAI) -> None:
+        self.name = name or dialect.origin or "openai_chat"
+        self.dialect = dialect
 
     def request(self, method: str, path: str, body: bytes, /) -> tuple[ChatRequest, bool]:
         """A chat request and whether it asks for a stream. Raises :class:`BadRequestError` or :class:`NotFoundError`."""
@@ -92,30 +96,41 @@ class OpenAIChatServing:
         head = b"data: " + head[:-1] + b',"model":' + encode_json(finish.model or model)
         yield _chunk(head, {"role": "assistant", "content": ""})
         usage: Usage | None = None
+        is_thinking = False
         for token in tokens:
             if isinstance(token, Finish):
+                if is_thinking:
+                    yield _chunk(head, {"content": "</think>"})
                 yield _chunk(head, {}, _word(token), token.stop_sequence)
                 if usage is not None:
-                    yield _usage_chunk(head, usage)
+                    yield self._usage_chunk(head, usage)
                 yield _DONE
                 return
             if usage is not None:
-                yield _usage_chunk(head, usage)
+                yield self._usage_chunk(head, usage)
                 usage = None
             if isinstance(token, UsageReport):
                 usage = token.usage
                 continue
             delta = self._delta(token)
+            if delta and self.dialect.think_tags and is_thinking != isinstance(token, ReasoningDelta):
+                is_thinking = not is_thinking
+                yield _chunk(head, {"content": "<think>" if is_thinking else "</think>"})
             if delta:
                 yield _chunk(head, delta)
         if usage is not None:
-            yield _usage_chunk(head, usage)
+            yield self._usage_chunk(head, usage)
 
     def response(self, response: ChatResponse, /, *, model: str) -> bytes:
         """The body of a whole answer."""
         message: dict[str, Any] = {"role": "assistant", "content": response.text or None}
         if response.reasoning:
-            message["reasoning_content"] = response.reasoning
+            said = self._thought(response.reasoning)
+            if self.dialect.think_tags:
+                said = {"content": f"<think>{response.reasoning}</think>{response.text}"}
+            elif isinstance(said.get("content"), list) and response.text:
+                said["content"] = [*said["content"], {"type": "text", "text": response.text}]
+            message.update(said)
         calls = [part for part in response.parts if isinstance(part, ToolCall)]
         if calls:
             message["tool_calls"] = [
@@ -139,7 +154,7 @@ class OpenAIChatServing:
             "choices": [choice],
         }
         if response.usage is not None:
-            body["usage"] = _usage(response.usage)
+            body["usage"] = _usage(response.usage, self.dialect)
         return encode_json(body)
 
     def error(self, error: ServedError, /) -> tuple[Mapping[str, str], bytes]:
@@ -152,18 +167,21 @@ class OpenAIChatServing:
 
     def models(self, models: Sequence[Model], /) -> bytes:
         """OpenAI's list, with the windows, prices and modalities that routers add."""
-        return encode_json({"object": "list", "data": [_model(model) for model in models]})
+        return encode_json({"object": "list", "data": [_model(model, self.dialect) for model in models]})
 
     def is_models_request(self, method: str, path: str, /) -> bool:
-        """``GET .../models``."""
-        return method == "GET" and path.partition("?")[0].endswith("/models")
+        """``GET .../models``, or what the dialect has for it."""
+        listed = self.dialect.models_path
+        if listed is None or method != "GET":
+            return False
+        return path.partition("?")[0].endswith(listed.partition("?")[0])
 
     def _delta(self, token: StreamToken) -> dict[str, Any]:
         match token:
             case TextDelta():
                 return {"content": token.text} if token.text else {}
             case ReasoningDelta():
-                return {"reasoning_content": token.text} if token.text else {}
+                return self._thought(token.text) if token.text else {}
             case ToolCallDelta():
                 call = self._call(token.id, token.name, token.arguments, token.signature, token.origin)
                 return {"tool_calls": [{"index": token.index, **call}]}
@@ -173,6 +191,17 @@ class OpenAIChatServing:
                 return {token.kind: msgspec.Raw(token.json)}
             case _:
                 return {}
+
+    def _thought(self, text: str) -> dict[str, Any]:
+        """A piece of reasoning where this dialect has it."""
+        if self.dialect.think_tags:
+            return {"content": text}
+        if self.dialect.reasoning_replay == "chunks":
+            return {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]}
+        return {self.dialect.reasoning_fields[0]: text}
+
+    def _usage_chunk(self, head: bytes, usage: Usage) -> bytes:
+        return head + b',"choices":[],"usage":' + encode_json(_usage(usage, self.dialect)) + b"}\n\n"
 
     def _call(
         self, call_id: str | None, name: str | None, arguments: str, signature: str | None, origin: str | None
@@ -201,10 +230,6 @@ def _chunk(head: bytes, delta: dict[str, Any], reason: str | None = None, stop: 
     return head + b',"choices":[' + encode_json(choice) + b"]}\n\n"
 
 
-def _usage_chunk(head: bytes, usage: Usage) -> bytes:
-    return head + b',"choices":[],"usage":' + encode_json(_usage(usage)) + b"}\n\n"
-
-
 def _word(finish: Finish) -> str:
     """OpenAI's word for a finish reason; a word that no family has is passed on as it is."""
     if finish.reason == "other" and finish.raw:
@@ -212,10 +237,11 @@ def _word(finish: Finish) -> str:
     return finish.raw if finish.raw in ("function_call", "refusal") else _WORDS[finish.reason]
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def _usage(usage: Usage, dialect: Dialect) -> dict[str, Any]:
+    apart = usage.reasoning_tokens if dialect.output_excludes_reasoning else 0
     said: dict[str, Any] = {
         "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
+        "completion_tokens": usage.output_tokens - apart,
         "total_tokens": usage.total_tokens,
         "prompt_tokens_details": {
             "cached_tokens": usage.cache_read_tokens,
@@ -224,7 +250,7 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
     if usage.cost is not None:
-        said["cost"] = usage.cost
+        said[dialect.cost_paths[0]] = usage.cost / dialect.cost_scale
     return said
 
 
@@ -247,7 +273,7 @@ def _error(error: ServedError) -> bytes:
     return encode_json({"error": {"message": error.message, "type": kind, "param": None, "code": error.code}})
 
 
-def _model(model: Model) -> dict[str, Any]:
+def _model(model: Model, dialect: Dialect) -> dict[str, Any]:
     said: dict[str, Any] = {
         "id": model.id,
         "object": "model",
@@ -273,7 +299,8 @@ def _model(model: Model) -> dict[str, Any]:
             "input_cache_read": first.cache_read,
             "input_cache_write": first.cache_write,
         }
-        said["pricing"] = {name: str(price / 1e6) for name, price in listed.items() if price is not None}
+        unit = 1e6 if dialect.price_unit == "token" else 1.0
+        said["pricing"] = {name: str(price / unit) for name, price in listed.items() if price is not None}
     if model.accepts:
         said["supported_parameters"] = model.accepts
     return said

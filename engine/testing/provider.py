@@ -123,7 +123,8 @@ def key_id(key: str) -> str:
 
 
 class SimulatedProvider:
-    """A provider of the family ``wire`` that answers by ``script`` (see ``script``), an echo by default.
+    """A provider of the family ``wire`` that answers by ``script`` (see ``script``), an echo by default. ``serving`` speaks a dialect of the
+    family, where the plain form is not wanted; ``key_header`` names the header that holds the key, if it is not the family's.
 
     ``models`` are the ids that it lists and accepts; without any it lists ``simulated`` and accepts every id. ``keys`` are the keys it
     accepts, None for any and none; another is answered with 401. ``limit`` adds a rate limit. ``GET /health`` is answered with 200.
@@ -143,6 +144,8 @@ class SimulatedProvider:
         keys: Collection[str] | None = None,
         limit: RequestsPerMinute | None = None,
         max_body: int = 32 * 1024 * 1024,
+        serving: Serving | None = None,
+        key_header: str | None = None,
     ) -> None:
         if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name):
             raise ValueError(
@@ -159,7 +162,8 @@ class SimulatedProvider:
         self.connections = 0
         self.open_connections = 0
         self.closed_early = 0
-        self._serving = _serving(wire)
+        self._serving = _serving(wire) if serving is None else serving
+        self._key_header = (key_header or _KEY_HEADERS[wire]).lower()
         self._window = _Window(limit) if limit else None
         self._max_body = max_body
         self._asked = 0
@@ -270,8 +274,8 @@ class SimulatedProvider:
         return seen, refused
 
     def _key(self, request: HttpRequest) -> str | None:
-        value = request.header(_KEY_HEADERS[self.wire])
-        if _KEY_HEADERS[self.wire] == "authorization" and value is not None:
+        value = request.header(self._key_header)
+        if self._key_header == "authorization" and value is not None:
             scheme, _, value = value.partition(" ")
             return value if scheme.lower() == "bearer" else None
         return value
