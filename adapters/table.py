@@ -279,7 +279,6 @@ PROFILES: tuple[Profile, ...] = (
         base_url="https://router.huggingface.co/v1",
         dialect=_OPEN_WEIGHTS,
         key_env=("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGING_FACE_HUB_TOKEN"),
-        default_model="meta-llama/Llama-3.3-70B-Instruct",
         capabilities=_FULL,
         docs="https://huggingface.co/docs/inference-providers",
         as_of=_AS_OF,
