@@ -11,9 +11,11 @@ from .actions import Chunk
 from .anthropic import AnthropicFamily
 from .bedrock import BedrockFamily
 from .chat import ChatFamily, ChatRow, Facts
+from .claude_code import ClaudeCodeFamily
 from .clones import clone_rows, openai_table_model, prompt_cache_usage, table_model
 from .family import Family, Setup
 from .gemini import GeminiFamily
+from .gemini_cli import GeminiCliFamily
 from .mistral import MistralFamily
 from .ollama import OllamaFamily
 from .openai import (
@@ -40,6 +42,7 @@ from .routers import ROUTER_ROWS
 from .row import NEEDS_KEY, plain_usage
 from .values import get
 from .vertex import AnthropicVertexFamily, vertex_family
+from .vscode_lm import VsCodeFamily
 
 __all__ = ["CHAT_ROWS", "handler", "providers"]
 
@@ -150,11 +153,14 @@ _OTHERS: dict[str, Callable[[Setup], Family]] = {
     "anthropic": AnthropicFamily,
     "anthropic-vertex": AnthropicVertexFamily,
     "bedrock": BedrockFamily,
+    "claude-code": ClaudeCodeFamily,
     "gemini": GeminiFamily,
+    "gemini-cli": GeminiCliFamily,
     "mistral": MistralFamily,
     "native-ollama": OllamaFamily,
     "openai-native": ResponsesFamily,
     "vertex": vertex_family,
+    "vscode-lm": VsCodeFamily,
 }
 
 

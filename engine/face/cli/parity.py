@@ -36,6 +36,7 @@ from tercet.adapters.reference.deviations import (
 from tercet.adapters.reference.family import NO_TOKENIZER
 from tercet.adapters.reference.lists import get_model_endpoints, get_models, get_openai_models
 from tercet.adapters.reference.lm_studio import get_lm_studio_ids
+from tercet.adapters.reference.vscode_lm import vscode_models
 from tercet.codecs.vocabulary import ConfigurationError, ConnectError, TercetError
 from tercet.engine.runtime.reference import Surroundings, o200k_counter, run as drive
 from tercet.engine.runtime.transport import Connection, Transport
@@ -270,6 +271,8 @@ def _conversation(provider: ReferenceProvider | None, call: Mapping[str, Any]) -
             return get_openai_models(*args, identity=IDENTITY)
         case "getModels", "getLmStudioModels", _:
             return get_lm_studio_ids(*args)
+        case "getModels", "getVsCodeLmModels", _:
+            return vscode_models()
         case "getModels", "getModelEndpoints", _:
             return get_model_endpoints(*args)
         case "getModels", _, _:
