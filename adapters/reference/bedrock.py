@@ -152,11 +152,15 @@ def _block(block: Mapping[str, Any]) -> dict[str, Any]:
         case "image":
             return _image(block["source"])
         case "tool_use":
-            use = {"input": block.get("input") or {}, "name": block["name"], "toolUseId": block["id"]}
+            use: dict[str, Any] = {
+                "input": block.get("input") or {},
+                "name": block["name"],
+                "toolUseId": block["id"],
+            }
             return {"toolUse": use}
         case "tool_result":
             said: Any = block.get("content")
-            items = items_of(said) if not isinstance(said, str) else [{"type": "text", "text": said}]
+            items: list[Any] = [{"type": "text", "text": said}] if isinstance(said, str) else items_of(said)
             result = [
                 _image(item["source"]) if item["type"] == "image" else {"text": item.get("text") or ""}
                 for item in items

@@ -101,8 +101,8 @@ class BedrockClient(msgspec.Struct, frozen=True):
 
     def _signed(self, call: HttpCall, credentials: AwsCredentials | None) -> Conversation[HttpCall]:
         if credentials is None:
-            proof = (("authorization", f"Bearer {self._bearer()}"),)
-            return msgspec.structs.replace(call, headers=(*call.headers, *proof))
+            bearer = ("authorization", f"Bearer {self._bearer()}")
+            return msgspec.structs.replace(call, headers=(*call.headers, bearer))
         at: float = yield Now()
         path, _, query = call.target.partition("?")
         headers = (*call.headers, ("x-amz-content-sha256", payload_hash(call.body)))

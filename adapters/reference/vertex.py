@@ -115,6 +115,11 @@ class AnthropicVertexFamily(Family):
         block = get(answer, "content", 0)
         return text_of(block["text"]) if get(block, "type") == "text" else ""
 
+    def list_models(self) -> Conversation[Any]:
+        """The table of all models on Vertex AI."""
+        yield from ()
+        return facts.models("vertex")
+
     def _post(self, model_id: str, verb: str, body: Mapping[str, Any]) -> Conversation[Reply]:
         project = self.options.get("vertexProjectId") or "not-provided"
         region = self.options.get("vertexRegion") or "us-east5"

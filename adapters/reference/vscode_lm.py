@@ -245,8 +245,8 @@ def _countable(message: _Part) -> str:
 def _countable_part(part: _Part) -> str:
     match part["part"]:
         case "LanguageModelToolCallPart":
-            return part["name"] + part["callId"] + (stringify(part["input"]) if part["input"] else "")
+            return f"{part['name']}{part['callId']}{stringify(part['input']) if part['input'] else ''}"
         case "LanguageModelToolResultPart":
-            return part["callId"] + "".join(item["value"] for item in part["content"])
+            return "".join((part["callId"], *(item["value"] for item in part["content"])))
         case _:
             return text_of(part["value"])
