@@ -124,11 +124,15 @@ def _call(call: ToolCall) -> dict[str, Any]:
     parsed: Any = call.parsed()
     if not isinstance(parsed, dict):
         raise BadRequestError(f"the arguments of tool call {call.id!r} ({call.name}) are not a JSON object")
-    # A line must be one line: arguments that were written over several are written anew.
-    is_one_line = call.arguments and not {"\n", "\r"} & set(call.arguments)
-    arguments: Any = msgspec.Raw(call.arguments.encode("utf-8", "replace")) if is_one_line else parsed
-    written: dict[str, Any] = {"function": {"name": call.name, "arguments": arguments}}
+    written: dict[str, Any] = {"function": {"name": call.name, "arguments": _arguments(call)}}
     return written if is_made_up_id(call.id) else {"id": call.id, **written}
+
+
+def _arguments(call: ToolCall) -> Any:
+    """As they were written, unless that was over several lines: a line has to be one line."""
+    if call.arguments and not {"\n", "\r"} & set(call.arguments):
+        return msgspec.Raw(call.arguments.encode("utf-8", "replace"))
+    return call.parsed()
 
 
 def _whole_calls(tokens: Sequence[StreamToken]) -> dict[int, ToolCall]:

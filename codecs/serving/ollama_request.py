@@ -59,6 +59,19 @@ class _ToolShape(msgspec.Struct, frozen=True):
     function: _Function
 
 
+class _Options(msgspec.Struct, frozen=True):
+    """Those that have a word of ours."""
+
+    num_predict: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] | str | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+
+
 class _Body(msgspec.Struct, frozen=True):
     model: str
     messages: list[_Message]
@@ -66,7 +79,7 @@ class _Body(msgspec.Struct, frozen=True):
     tools: list[_ToolShape] | None = None
     format: Any = None
     think: bool | str | None = None
-    options: dict[str, Any] | None = None
+    options: _Options | None = None
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -82,27 +95,25 @@ def read_request(body: bytes) -> tuple[ChatRequest, bool]:
         given: dict[str, Any] = as_object(_ANY.decode(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequestError(f"invalid request: {error}", status=400) from error
-    options = dict(asked.options or {})
+    options = as_object(given.get("options"))
     fields: dict[str, Any] = {}
     for field, name in OPTIONS.items():
-        value = options.get(name)
+        value: Any = getattr(asked.options, name, None)
         if value is not None and not (field == "max_tokens" and value < 1):  # num_predict -1: without an end
-            fields[field] = options.pop(name)
+            fields[field] = value
+            del options[name]
     extra = {name: value for name, value in given.items() if name not in _Body.__struct_fields__}
     if options:
         extra["options"] = options
-    try:
-        request = ChatRequest(
-            asked.model,
-            _messages(asked.messages),
-            tools=[_tool(tool.function) for tool in asked.tools or ()],
-            response_format=_format(asked.format),
-            reasoning=_reasoning(asked.think),
-            extra=extra or None,
-            **fields,
-        )
-    except TypeError as error:  # a setting of another type than a number
-        raise BadRequestError(f"invalid request: {error}", status=400) from error
+    request = ChatRequest(
+        asked.model,
+        _messages(asked.messages),
+        tools=tuple(_tool(tool.function) for tool in asked.tools or ()),
+        response_format=_format(asked.format),
+        reasoning=_reasoning(asked.think),
+        extra=extra or None,
+        **fields,
+    )
     return request, asked.stream is not False
 
 

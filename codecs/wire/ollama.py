@@ -21,6 +21,7 @@ from ..vocabulary import (
     fold,
 )
 from .base import Headers, WireRequest
+from .json_lines import JsonLinesDecoder
 from .ollama_body import REJECTS, Dialect, chat_body
 from .ollama_errors import error_of_status
 from .ollama_events import OllamaInterpreter
@@ -63,9 +64,9 @@ class OllamaWire:
             "POST", self.dialect.chat_path, body, (_JSON, _ACCEPT_LINES if stream else _ACCEPT_JSON)
         )
 
-    def decoder(self) -> NdjsonDecoder:
+    def decoder(self) -> JsonLinesDecoder:
         """Lines."""
-        return NdjsonDecoder()
+        return JsonLinesDecoder()
 
     def interpreter(self) -> OllamaInterpreter:
         """Lines to tokens."""
