@@ -344,7 +344,7 @@ def test_local_token_counts() -> None:
 
 
 def test_names_and_identity() -> None:
-    with pytest.raises(ConfigurationError, match="anthropic, deepseek"):
+    with pytest.raises(ConfigurationError, match="it has anthropic, "):
         ReferenceProvider("nobody", {})
     mine = {"HTTP-Referer": "https://me.test", "X-Title": "Me", "User-Agent": "me/1"}
     provider = ReferenceProvider("xai", {"xaiApiKey": "k"}, identity=mine)
