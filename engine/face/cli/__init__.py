@@ -106,7 +106,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print(file=sys.stderr)
+        return INTERRUPTED
+    except BaseExceptionGroup as group:  # a nursery's way to say that Ctrl-C came while it had tasks
+        if group.split(KeyboardInterrupt)[1] is not None:
+            raise
         return INTERRUPTED
     except BrokenPipeError:
         # the reader has gone (`tercet models | head`): give the interpreter nothing to flush into it at exit

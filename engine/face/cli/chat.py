@@ -32,11 +32,6 @@ def run(options: argparse.Namespace) -> int:
     except tercet.TercetError as error:
         print_error(error, as_json=options.json)
         return code_of(error)
-    except BaseExceptionGroup as group:
-        interrupted, rest = group.split(KeyboardInterrupt)
-        if rest is not None or interrupted is None:
-            raise
-        raise KeyboardInterrupt from None
 
 
 async def _stream(
@@ -49,26 +44,33 @@ async def _stream(
         tercet.open_manager(registry, base_urls=base_urls) as manager,
         manager.chat_stream(request, fallbacks=options.fallback) as stream,
     ):
-        is_reasoning = False
-        async for token in stream:
-            if options.json:
+        if options.json:
+            async for token in stream:
                 print_json(msgspec.to_builtins(token))
-                continue
-            if isinstance(token, tercet.ReasoningDelta) and options.reasoning:
-                is_reasoning = True
-                print(style(token.text, "dim", stream=sys.stderr), end="", flush=True, file=sys.stderr)
-            elif isinstance(token, tercet.TextDelta):
-                if is_reasoning:
-                    print(file=sys.stderr)
-                    is_reasoning = False
-                print(token.text, end="", flush=True)
+        else:
+            try:
+                await _print_tokens(stream, with_reasoning=options.reasoning)
+            finally:
+                print(flush=True)  # whatever ends the answer, what follows begins on a line of its own
         answer = stream.response
     if options.json:
         print_json({"type": "response", **msgspec.to_builtins(answer)})
     else:
-        print()
         _print_facts(answer)
     return 0
+
+
+async def _print_tokens(stream: tercet.TokenStream, *, with_reasoning: bool) -> None:
+    is_reasoning = False
+    async for token in stream:
+        if isinstance(token, tercet.ReasoningDelta) and with_reasoning:
+            is_reasoning = True
+            print(style(token.text, "dim", stream=sys.stderr), end="", flush=True, file=sys.stderr)
+        elif isinstance(token, tercet.TextDelta):
+            if is_reasoning:
+                print(file=sys.stderr)
+                is_reasoning = False
+            print(token.text, end="", flush=True)
 
 
 def _print_facts(answer: tercet.ChatResponse) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -23,7 +23,10 @@ class LiveView:
     def __init__(self, rows: list[Row]) -> None:
         self._rows = rows
         self._log: list[str] = []
-        self.live = Live(get_renderable=self._draw, refresh_per_second=20, transient=False)
+        self._console = Console()
+        self.live = Live(
+            console=self._console, get_renderable=self._draw, refresh_per_second=20, transient=False
+        )
 
     def happened(self, row: Row, what: str) -> None:
         """Add a line to the log."""
@@ -34,6 +37,7 @@ class LiveView:
         """Nothing to do: the picture is drawn from the rows twenty times a second."""
 
     def _draw(self) -> Group:
+        room = max(20, self._console.width - 30)
         table = Table(box=None, pad_edge=False, expand=True)
         for name, width in (("request", 8), ("state", 10), ("tokens", 7)):
             table.add_column(name, width=width, no_wrap=True)
@@ -44,7 +48,7 @@ class LiveView:
                 row.name,
                 Text(state, style=_COLOURS.get(state, "red")),
                 str(row.tokens),
-                Text(row.text[-120:]),
+                Text(row.text[-room:]),
             )
         return Group(
             table, Text(), Text("\n".join(self._log[-12:]), style="dim", overflow="ellipsis", no_wrap=True)

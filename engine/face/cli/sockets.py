@@ -31,7 +31,7 @@ class StageServer:
     async def __call__(self, stream: MemoryStream) -> None:
         """Serve one connection."""
         number = len(self._server.requests)
-        recorded = self._exchanges[number] if number < len(self._exchanges) else {}
+        recorded: Mapping[str, Any] = self._exchanges[number] if number < len(self._exchanges) else {}
         if "websocket" not in recorded:
             await self._server(stream)
             return
