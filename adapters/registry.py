@@ -14,7 +14,7 @@ from tercet.codecs.vocabulary import ConfigurationError
 from .adapter import Adapter, Unsupported
 from .auth import find_keys
 from .profile import Profile
-from .settings import Settings, settings_from
+from .settings import Settings, sample_settings, settings_from
 from .table import PROFILES
 
 __all__ = ["ProviderRegistry", "split_model"]
@@ -57,8 +57,7 @@ class ProviderRegistry:
                 f"there is a provider {profile.id!r} already; pass replace=True to put this one in its place"
             )
         # a wrong URL, wire or dialect shows here, not at the first request; what is still to be set may be anything
-        names = {*profile.settings, *profile.settings_env}
-        settings = {**dict.fromkeys(names, "setting"), **profile.settings}
+        settings = sample_settings(profile)
         Adapter(profile, base_url=Settings(profile, settings).base_url(), settings=settings)
         self._profiles[profile.id] = profile
 

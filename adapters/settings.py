@@ -10,7 +10,7 @@ from tercet.codecs.vocabulary import ConfigurationError
 
 from .profile import Profile
 
-__all__ = ["Settings", "settings_from"]
+__all__ = ["Settings", "sample_settings", "settings_from"]
 
 _VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 """No slash, no ``?``, no ``@``: a value fills its place and cannot become another host or path."""
@@ -24,6 +24,11 @@ def settings_from(profile: Profile, environ: Mapping[str, str]) -> dict[str, str
         if found is not None:
             values[name] = found
     return values
+
+
+def sample_settings(profile: Profile) -> dict[str, str]:
+    """A value for every setting: the row's own, else one that only shows that the row can be filled in."""
+    return {**dict.fromkeys(profile.settings_env, "sample"), **profile.settings}
 
 
 class Settings:
