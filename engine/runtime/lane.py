@@ -156,7 +156,10 @@ class Lane:
                 else:
                     ticket.fail(self._too_late(admitted, ticket.deadline - now))
             heapq.heappop(self._queue)
-        self._alarm.deadline = now + wait
+        if (
+            wait != math.inf or self._alarm.deadline != math.inf
+        ):  # setting it costs 5 us, and mostly nothing waits
+            self._alarm.deadline = now + wait
 
     def _admit(self, ticket: Ticket, now: float) -> Settlement | TercetError | float:
         """What the ticket gets now: leave to start, an error, or the seconds until it is worth asking again."""
@@ -216,8 +219,7 @@ class Lane:
                     scope.cancel()
                 result = await self._answer(ticket, settlement)
             if scope.cancelled_caught and not ticket.is_withdrawn:
-                what = "content" if ticket.stream else "answer"
-                error = DeadlineError(f"{self.id} gave no {what} within {limit:g} s", clock="first_content")
+                error = self._cut_short(ticket)
         except TercetError as fault:
             error = fault
         except Exception as bug:  # noqa: BLE001  # a fault of one attempt (a user's transformer, a bug) belongs to whoever asked, not to the lane
@@ -233,6 +235,17 @@ class Lane:
                 settlement.settle(None, None)
             ticket.end()
         self._hand_over(ticket, settlement, error, result)
+
+    def _cut_short(self, ticket: Ticket) -> TercetError:
+        """Why an attempt that nobody withdrew was cancelled."""
+        if ticket.is_preempted:
+            return CircuitOpenError(
+                f"the breaker of {self.id} opened while the request waited for its first content"
+            )
+        what, limit = (
+            ("content", self._clocks.first_content) if ticket.stream else ("answer", self._clocks.whole)
+        )
+        return DeadlineError(f"{self.id} gave no {what} within {limit:g} s", clock="first_content")
 
     async def _answer(self, ticket: Ticket, settlement: Settlement) -> OpenAnswer | ChatResponse:
         """The answer; with a fresh credential once more where the provider refused one that can be renewed."""
@@ -281,12 +294,21 @@ class Lane:
         slot.limiter.settle(permit, now, outcome)
         if pass_ is not None:
             self.breaker.record(pass_, now, outcome, self._random)
+            if outcome.kind is OutcomeKind.FAILED and self.breaker.state(now) is BreakerState.OPEN:
+                self._preempt()
         if outcome.kind is OutcomeKind.KEY:
             slot.parked_until = now + (outcome.retry_after or _PARK_SECONDS)
             slot.parked_because = outcome.error
         self._health.record(self.id, now, outcome)
         self.metrics.record_attempt(outcome, attempt=number, wait=waited, cost=cost)
         self._poke()
+
+    def _preempt(self) -> None:
+        """The breaker has opened: attempts that have shown nothing yet are better off at the next target, now."""
+        for ticket in self._running:
+            if ticket.scope is not None and not ticket.is_forced:
+                ticket.is_preempted = True
+                ticket.scope.cancel()
 
     # -- the lane's own task --------------------------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ class Ticket:
         "deadline",
         "enqueued_at",
         "is_forced",
+        "is_preempted",
         "is_withdrawn",
         "model",
         "number",
@@ -77,6 +78,7 @@ class Ticket:
         self.transformers = transformers
         self.is_forced = is_forced
         self.is_withdrawn = False
+        self.is_preempted = False
         self.enqueued_at = trio.current_time()
         self.scope: trio.CancelScope | None = None
         self._order = (-priority, next(_sequence))

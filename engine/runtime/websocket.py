@@ -204,7 +204,10 @@ async def _handshake(connection: Connection, call: HttpCall) -> bytes:
         status = getattr(event, "status_code", None)
         raise ProtocolError("the server does not open a WebSocket", status=status)
     answer = dict(event.headers)
-    if answer.get(b"sec-websocket-accept") != accept_of(key.encode()) or b"sec-websocket-extensions" in answer:
+    if (
+        answer.get(b"sec-websocket-accept") != accept_of(key.encode())
+        or b"sec-websocket-extensions" in answer
+    ):
         raise ProtocolError("the server's answer to the WebSocket's handshake is not for us")
     return client.trailing_data[0]
 

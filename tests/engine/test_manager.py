@@ -327,6 +327,39 @@ async def test_the_breaker_opens_and_the_last_resort_passes_it(open_world: Any, 
         assert (await world.manager.chat(ask("alder"), fallbacks=["birch:lorem"])).provider == "alder"
 
 
+async def test_when_the_breaker_opens_waiting_attempts_go_elsewhere(
+    open_world: Any, autojump_clock: Any
+) -> None:
+    """They have shown nothing yet, so nobody sees the change but by the time it saves."""
+
+    def breaker() -> tercet.CircuitBreaker:
+        return tercet.CircuitBreaker(minimum_calls=3, open_for=60.0)
+
+    policy = tercet.RetryPolicy(max_attempts=1)
+    async with open_world(
+        birch=say("from birch"), manager={"make_breaker": breaker, "retry": policy}
+    ) as world:
+        world.fleet["alder"].script = stall(after_events=0)
+        started = trio.current_time()
+        answers: list[tuple[str | None, float]] = []
+
+        async def one() -> None:
+            async with world.manager.chat_stream(ask("alder"), fallbacks=["birch:lorem"]) as stream:
+                answer = await stream.collect()
+            answers.append((answer.provider, trio.current_time() - started))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(one)
+            await trio.testing.wait_all_tasks_blocked(0.001)
+            world.fleet["alder"].script = fail(500)
+            for _ in range(3):
+                nursery.start_soon(one)
+        assert [provider for provider, _ in answers] == ["birch"] * 7
+        assert max(took for _, took in answers) < 10  # not the 120 s of the first-content clock
+    assert world.open_connections == 0
+
+
 async def test_leaving_early_closes_the_connection(open_world: Any, autojump_clock: Any) -> None:
     async with open_world(alder=lorem(50, pace=1.0)) as world:
         async with world.manager.chat_stream(ask("alder")) as stream:
