@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -70,12 +70,11 @@ def _deepinfra(wanted: Wanted, identity: Identity) -> Conversation[Models]:
     answer = yield from get_json(f"{base.removesuffix('/')}/models", {**identity, **_bearer(wanted)})
     found: Models = {}
     for model in objects(get(answer, "data"), "id"):
-        about = model.get("metadata") or {}
-        context, most, tags = about.get("context_length"), about.get("max_tokens"), about.get("tags") or []
-        if not _is_number(context):
-            context = 8192
+        about: dict[str, Any] = model.get("metadata") or {}
+        tags: Sequence[str] = about.get("tags") or ()
+        context = _number(about.get("context_length"), 8192)
         found[model["id"]] = present(
-            maxTokens=most if _is_number(most) else math.ceil(context * 0.2),
+            maxTokens=_number(about.get("max_tokens"), math.ceil(context * 0.2)),
             contextWindow=context,
             supportsImages="vision" in tags,
             supportsPromptCache="prompt_cache" in tags,
@@ -154,9 +153,8 @@ def _huggingface(wanted: Wanted, identity: Identity) -> Conversation[Models]:
 
 def _huggingface_facts(model: _HuggingFaceModel, chosen: _Provider | None) -> dict[str, Any]:
     asked = [*([chosen] if chosen else []), *model.providers]
-    context = next((one.context_length for one in asked if one.context_length), None)
-    if context is None or context is msgspec.UNSET:
-        context = facts.constant("huggingface", "HUGGINGFACE_DEFAULT_CONTEXT_WINDOW")
+    default: int = facts.constant("huggingface", "HUGGINGFACE_DEFAULT_CONTEXT_WINDOW")
+    context = next((one.context_length for one in asked if one.context_length), default)
     prices = next((one.pricing for one in asked if isinstance(one.pricing, _Pricing)), None)
     return present(
         maxTokens=min(context, facts.constant("huggingface", "HUGGINGFACE_DEFAULT_MAX_TOKENS")),
@@ -347,8 +345,8 @@ def _as(kind: type[T], answer: Any, what: str) -> T:
         raise ProtocolError(f"Invalid response format from {what} API") from None
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _number(value: Any, default: float) -> float:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else default
 
 
 def _has_any(model_id: str, *parts: str) -> bool:

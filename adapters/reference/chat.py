@@ -142,7 +142,7 @@ class ChatFamily(Family):
         row = self.row
         if row.no_temperature and model["id"].startswith(row.no_temperature):
             return None
-        chosen = self.options.get("modelTemperature")
+        chosen: float | None = self.options.get("modelTemperature")
         if chosen is not None:
             return chosen
         is_r1 = row.r1_temperature is not None and self.is_r1(model["id"])

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from tercet.codecs.vocabulary import ConfigurationError
+
 from . import facts
 from .actions import Chunk
 from .cerebras import (
@@ -35,8 +37,10 @@ _ROO_URL = "https://api.roocode.com/proxy/v1"
 
 def table_model(family: ChatFamily) -> dict[str, Any]:
     """The configured id where the table has it, else the default one."""
-    known, chosen = family.table(), family.options.get("apiModelId")
-    model_id = chosen if chosen in known else facts.default_model(family.row.provider)
+    known = family.table()
+    model_id: str = family.options.get("apiModelId") or ""
+    if model_id not in known:
+        model_id = facts.default_model(family.row.provider)
     return {"id": model_id, "info": known[model_id]}
 
 
@@ -99,7 +103,10 @@ def _moonshot_usage(usage: Any, info: Facts) -> Chunk:
 def _zai_line(family: ChatFamily) -> Facts:
     line = family.options.get("zaiApiLine")
     lines: Mapping[str, Facts] = facts.constant("zai", "zaiApiLineConfigs")
-    return lines["international_coding" if line is None else line]
+    found = lines.get("international_coding" if line is None else line)
+    if found is None:
+        raise ConfigurationError(f"zaiApiLine is one of {', '.join(lines)}; got {line!r}")
+    return found
 
 
 def _zai_table(family: ChatFamily) -> Mapping[str, dict[str, Any]]:
@@ -109,9 +116,11 @@ def _zai_table(family: ChatFamily) -> Mapping[str, dict[str, Any]]:
 
 
 def _zai_model(family: ChatFamily) -> dict[str, Any]:
-    known, chosen = family.table(), family.options.get("apiModelId")
+    known = family.table()
+    model_id: str = family.options.get("apiModelId") or ""
     where = "mainland" if _zai_line(family)["isChina"] else "international"
-    model_id = chosen if chosen in known else facts.constant("zai", f"{where}ZAiDefaultModelId")
+    if model_id not in known:
+        model_id = facts.constant("zai", f"{where}ZAiDefaultModelId")
     return {"id": model_id, "info": known[model_id]}
 
 

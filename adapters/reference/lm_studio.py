@@ -123,7 +123,9 @@ def _loaded(base: str) -> Conversation[list[dict[str, Any]]]:
     models: list[Any] = []
     for instance in objects(listed):
         specifier = {"type": "instanceReference", "instanceReference": instance.get("instanceReference")}
-        models.append((yield from socket.ask("getModelInfo", {"specifier": specifier, "throwIfNotFound": False})))
+        models.append(
+            (yield from socket.ask("getModelInfo", {"specifier": specifier, "throwIfNotFound": False}))
+        )
     return objects(models, "modelKey")
 
 

@@ -41,8 +41,8 @@ class QwenCodeFamily(ChatFamily):
         """Send a body with a valid token; one that is refused (401) is renewed, once."""
         credentials = self._credentials or (yield from self._load())
         now: float = yield Now()
-        expires = credentials.get("expiry_date")
-        if not is_true(expires) or now * 1000 >= expires - _BUFFER_MS:
+        expires: float = credentials.get("expiry_date") or 0
+        if now * 1000 >= expires - _BUFFER_MS:
             credentials = yield from self._renewed(credentials)
         self._use(credentials)
         try:

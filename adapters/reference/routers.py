@@ -22,7 +22,7 @@ from .values import get, is_true, present
 __all__ = ["ROUTER_ROWS"]
 
 _O3_MINI = "openai/o3-mini"  # takes no temperature
-_GPT_5 = re.compile(r"\bgpt-?5(?!\d)", re.IGNORECASE)
+_GPT_5 = re.compile(r"\bgpt-?5(?!\d)", re.IGNORECASE | re.ASCII)
 _EFFORTS = ("low", "medium", "high")
 
 
