@@ -439,9 +439,8 @@ class ResponsesInterpreter:
             return
         told: dict[str, bytes] = {}
         for raw in as_list(response.output if response is not None else None):
-            item = bytes(raw)
-            _, name = self._kind(item)
-            told[name] = item
+            done = bytes(raw)
+            told[self._kind(done)[1]] = done
         for index, item in tuple(self._items.items()):
             if item.name and item.name in told:
                 self._finish_item(index, told[item.name], into)
