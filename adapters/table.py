@@ -251,7 +251,7 @@ PROFILES: tuple[Profile, ...] = (
         dialect={**_COMPATIBLE, "stream_options": False},
         key_env=("GLAMA_API_KEY",),
         capabilities=ProviderCapabilities(tools=True, images=True),
-        notice="Says its usage at /completion-requests/{id} alone. Until 2025 the address was https://glama.ai/api/gateway/openai/v1.",
+        notice="Says its usage at /completion-requests/{id} alone. Older pages give https://glama.ai/api/gateway/openai/v1 as the address.",
         docs="https://glama.ai/ai/gateway/docs/api",
         as_of=_AS_OF,
     ),

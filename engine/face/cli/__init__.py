@@ -59,7 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     chat.add_argument("--base-url", metavar="URL", help="another address for the model's provider")
 
-    command("providers", "list the providers and which of them have a key")
+    providers = command("providers", "list the providers and which of them have a key")
+    providers.add_argument(
+        "--markdown", action="store_true", help="print what each offers, as a table in Markdown"
+    )
 
     models = command(
         "models", "list the models that are known beforehand, or those that a provider offers now"

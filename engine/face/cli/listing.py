@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ import msgspec
 
 import tercet
 from tercet.adapters.catalog import load_catalog
+from tercet.adapters.offers import ALWAYS, Offer, offers
 
 from .output import code_of, print_error, print_json, print_table
 
@@ -20,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the list; the exit code."""
     try:
         if options.command == "providers":
-            return _providers(options)
+            return _markdown() if options.markdown else _providers(options)
         return _models(options)
     except tercet.TercetError as error:
         print_error(error, as_json=options.json)
@@ -52,6 +54,40 @@ def _providers(options: argparse.Namespace) -> int:
     return 0
 
 
+_COLUMNS = ("tools", "reasoning", "images", "models", "health")
+
+
+def _markdown() -> int:
+    """What every row offers, for the README; the same for everyone, so nothing of this machine's environment is in it."""
+    registry = tercet.ProviderRegistry()
+    everything = [offer for profile in registry for offer in offers(profile)]
+    print(f"| provider | wire | {' | '.join(_COLUMNS)} | tokens | key |")
+    print("|" + " --- |" * (len(_COLUMNS) + 4))
+    for offer in everything:
+        profile = registry.get(offer.provider)
+        name = f"[{profile.label}]({profile.docs})" if profile.docs.startswith("https://") else profile.label
+        shown = f"`{offer.provider}:` {name}" if not offer.door else f"`{offer.provider}:{offer.door}`"
+        marks = " | ".join("-" if column in offer.missing else "yes" for column in _COLUMNS)
+        keys = ", ".join(f"`{variable}`" for variable in profile.key_env) or "none"
+        print(f"| {shown} | {offer.wire} | {marks} | {offer.counts} | {keys} |")
+    print()
+    print(f"Every row has: {', '.join(ALWAYS)}.")
+    reasons = [line for offer in everything for line in _reasons(offer)]
+    if reasons:
+        print("\nNot offered, and what in the row says so:\n")
+        print("\n".join(reasons))
+    notices = [
+        f"- `{profile.id}` ({profile.status}): {profile.notice}" for profile in registry if profile.notice
+    ]
+    print("\nTo know:\n")
+    print("\n".join(notices))
+    return 0
+
+
+def _reasons(offer: Offer) -> list[str]:
+    return [f"- `{offer.name}`, {cell}: {why}" for cell, why in offer.missing.items() if cell in _COLUMNS]
+
+
 def key_source(profile: tercet.Profile) -> str | None:
     """The environment variable that holds a key of this provider, or None."""
     return next((name for name in profile.key_env if os.environ.get(name, "").strip()), None)
@@ -68,8 +104,15 @@ def _models(options: argparse.Namespace) -> int:
 
         models = trio.run(_live, registry, options.provider)
     else:
-        chosen = [registry.get(options.provider)] if options.provider else list(registry)
-        models = [model for profile in chosen for model in load_catalog(profile.catalog or profile.id)]
+        if options.provider:
+            chosen = [registry.get(options.provider)]
+        else:  # a catalog that several share is shown once, under its own name
+            chosen = [profile for profile in registry if profile.catalog in (None, profile.id)]
+        models = [
+            msgspec.structs.replace(model, provider=profile.id)
+            for profile in chosen
+            for model in load_catalog(profile.catalog or profile.id)
+        ]
     if options.json:
         for model in models:
             print_json(msgspec.to_builtins(model))
@@ -85,7 +128,7 @@ def _models(options: argparse.Namespace) -> int:
             _price(model, "input"),
             _price(model, "output"),
             " ".join(model.accepts),
-            model.retires or "",
+            _retires(model),
         )
         for model in models
     ]
@@ -96,6 +139,13 @@ def _models(options: argparse.Namespace) -> int:
 async def _live(registry: tercet.ProviderRegistry, provider: str) -> list[tercet.Model]:
     async with tercet.open_manager(registry) as manager:
         return await manager.list_models(provider)
+
+
+def _retires(model: tercet.Model) -> str:
+    if model.retires is None:
+        return ""
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return f"retired {model.retires}" if model.retires <= today else model.retires
 
 
 def _count(tokens: int | None) -> str:
