@@ -10,6 +10,7 @@ or knows of tasks. So each is tested by telling it a thousand made-up seconds, a
     breaker     is it any use to ask this one?               CircuitBreaker
     limiter     may it be asked now?                         AdaptiveRateLimiter
     clocks      how patiently?                               Clocks
+    hedging     is it time to ask a second one?              HedgePolicy, HedgeBudget
     outcome     what became of it, and whose fault was it?   Outcome, classify
     retry       what now?                                    RetryPolicy, RetryBudget
     health      how is it doing?                             HealthMonitor
@@ -36,6 +37,7 @@ from .breaker import (
 )
 from .clocks import Clocks as Clocks
 from .health import HealthMonitor as HealthMonitor
+from .hedging import HedgeBudget as HedgeBudget, HedgePolicy as HedgePolicy
 from .limiter import (
     AdaptiveRateLimiter as AdaptiveRateLimiter,
     Lease as Lease,

@@ -151,6 +151,11 @@ class ProviderMetrics:
         """The smoothed time to first content in seconds, None before the first: what routing by latency asks for."""
         return self._latency
 
+    @property
+    def first_content(self) -> Histogram:
+        """Times to first content in seconds: what hedging asks for."""
+        return self._first_content
+
     def record_attempt(
         self, outcome: Outcome, *, attempt: int = 1, wait: float | None = None, cost: float | None = None
     ) -> None:

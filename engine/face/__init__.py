@@ -93,6 +93,7 @@ if _TYPE_CHECKING:
         CircuitBreaker as CircuitBreaker,
         Clocks as Clocks,
         HealthMonitor as HealthMonitor,
+        HedgePolicy as HedgePolicy,
         ProviderMetrics as ProviderMetrics,
         RetryPolicy as RetryPolicy,
         Route as Route,
@@ -123,7 +124,7 @@ _HOMES = {
         "UnsupportedError Usage UsageReport assistant fold system tool_result user"
     ),
     "tercet.engine.control": (
-        "AdaptiveRateLimiter BackpressureController BreakerState CircuitBreaker Clocks HealthMonitor ProviderMetrics "
+        "AdaptiveRateLimiter BackpressureController BreakerState CircuitBreaker Clocks HealthMonitor HedgePolicy ProviderMetrics "
         "RetryPolicy Route Target"
     ),
     "tercet.engine.runtime": "AiProvider ProviderManager TokenStream httpx_sender open_manager",
@@ -158,6 +159,7 @@ __all__ = [
     "Finish",
     "HealthMonitor",
     "HealthStatus",
+    "HedgePolicy",
     "Image",
     "JsonStreamParser",
     "Message",

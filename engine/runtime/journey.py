@@ -31,6 +31,7 @@ class Journey:
         "_transformers",
         "attempt",
         "failed",
+        "is_hedged",
         "owed",
     )
 
@@ -43,7 +44,9 @@ class Journey:
         *,
         stream: bool,
         is_forced: bool,
+        is_hedged: bool = False,
     ) -> None:
+        self.is_hedged = is_hedged
         self._request = request
         self._targets = targets
         self._priority = priority
@@ -71,12 +74,39 @@ class Journey:
         self._position += 1
         self.attempt = self.owed = 0
 
+    @property
+    def next_target(self) -> Target:
+        """The target behind this one; there is one if ``has_next``."""
+        return self._targets[self._position + 1]
+
+    @property
+    def tokens(self) -> int:
+        """The estimate of the request's tokens, the answer's limit included."""
+        return self._tokens
+
+    @property
+    def is_hedgeable(self) -> bool:
+        """Whether a second copy may run beside the first: there is a target for it, and no transformer would see both answers."""
+        return self.has_next and not self._transformers
+
     def ticket(self, adapter: Adapter) -> Ticket:
         """The ticket of the next attempt at the current target. When every breaker is open, the first target is asked all the same."""
         self.attempt += 1
+        return self._ticket(adapter, self.target, is_forced=self._is_forced and self._position == 0)
+
+    def hedge(self, adapter: Adapter) -> Ticket:
+        """A second ticket, for the next target, while the first is still out."""
+        return self._ticket(adapter, self.next_target, is_forced=False)
+
+    def won_by_hedge(self) -> None:
+        """The hedge answered first: the journey stands at its target now."""
+        self.move_on()
+        self.attempt = 1
+
+    def _ticket(self, adapter: Adapter, target: Target, *, is_forced: bool) -> Ticket:
         return Ticket(
             adapter,
-            self.target.model,
+            target.model,
             self._request,
             stream=self._stream,
             number=len(self.failed) + 1,
@@ -84,7 +114,7 @@ class Journey:
             tokens=self._tokens,
             deadline=trio.current_effective_deadline(),
             transformers=self._transformers,
-            is_forced=self._is_forced and self._position == 0,
+            is_forced=is_forced,
         )
 
 

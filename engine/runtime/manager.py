@@ -33,6 +33,8 @@ from ..control import (
     Clocks,
     FailOver,
     GiveUp,
+    HedgeBudget,
+    HedgePolicy,
     MetricsSnapshot,
     Retry,
     RetryPolicy,
@@ -44,9 +46,12 @@ from ..control import (
 from .attempt import OpenAnswer
 from .gate import Admitted, Gate
 from .journey import Journey, outcome_of
+from .lane import Lane
 from .provider import ManagedProvider
+from .race import race
 from .roster import Roster
 from .stream import OnInterruption, TokenStream
+from .ticket import Ticket
 from .tokens import count_offline
 
 __all__ = ["ProviderManager"]
@@ -65,6 +70,7 @@ class ProviderManager:
         *,
         routes: Mapping[str, Route],
         retry: RetryPolicy,
+        hedge: HedgePolicy,
         clocks: Clocks,
         random: Callable[[], float],
         wall: Callable[[], float],
@@ -74,6 +80,8 @@ class ProviderManager:
         self._gate = gate
         self._routes = dict(routes)
         self._retry = retry
+        self._hedge = hedge
+        self._hedge_budget = HedgeBudget(hedge)
         self._clocks = clocks
         self._random = random
         self._wall = wall
@@ -82,15 +90,22 @@ class ProviderManager:
     # -- asking ---------------------------------------------------------------------------------------------------------
 
     async def chat(
-        self, request: ChatRequest, *, fallbacks: Sequence[str] = (), priority: int = 0
+        self,
+        request: ChatRequest,
+        *,
+        fallbacks: Sequence[str] = (),
+        priority: int = 0,
+        hedged: bool = False,
     ) -> ChatResponse:
         """One whole answer. ``fallbacks`` are more targets (``provider:model``) to try after ``request.model``, in order.
+        ``hedged`` allows the next target to be asked, too, when this one takes unusually long: only for requests that may run twice.
 
         Raises one typed error: the target's own if there was one target, else :class:`AllAttemptsFailedError`. Cancelling it closes
         the connection before the cancellation goes on.
         """
         with await self._gate.admit(priority, _size(request)):
-            answer = await self._dispatch(self._journey(request, fallbacks, priority, stream=False))
+            journey = self._journey(request, fallbacks, priority, stream=False, hedged=hedged)
+            answer = await self._dispatch(journey)
         assert isinstance(answer, ChatResponse)
         return answer
 
@@ -101,18 +116,19 @@ class ProviderManager:
         fallbacks: Sequence[str] = (),
         on_interruption: OnInterruption = "raise",
         priority: int = 0,
+        hedged: bool = False,
         transformers: Sequence[StreamTransformer] = (),
     ) -> TokenStream:
         """One answer as it comes. Nothing is sent before the stream is entered (``async with``).
 
         ``on_interruption`` says what happens when an answer breaks off after its first token was handed out: ``raise`` (an error
         with ``.response``), or ``restart``: the next attempt begins anew and a ``Restarted`` token says that what came before is void.
-        ``transformers`` see the tokens of every read (a restart uses the same objects again).
+        ``hedged``: see :meth:`chat`. ``transformers`` see the tokens of every read (a restart uses the same objects again).
         """
         if on_interruption not in ("raise", "restart"):
             raise ConfigurationError(f"on_interruption is 'raise' or 'restart'; got {on_interruption!r}")
         admission: list[Admitted] = []
-        journey = self._journey(request, fallbacks, priority, transformers, stream=True)
+        journey = self._journey(request, fallbacks, priority, transformers, stream=True, hedged=hedged)
 
         async def dispatch(after: TercetError | None) -> OpenAnswer:
             if not admission:
@@ -258,13 +274,38 @@ class ProviderManager:
                 lane = self._roster.lane(target.provider)
                 ticket = journey.ticket(lane.adapter)
                 lane.submit(ticket)
-                answer = await ticket.wait()
+                answer = await (self._race(journey, lane, ticket) if journey.is_hedged else ticket.wait())
             except TercetError as error:
                 await self._go_on(journey, error)
             else:
                 lane.retry_budget.pay_back(journey.owed)
                 journey.owed = 0
                 return answer
+
+    async def _race(self, journey: Journey, lane: Lane, ticket: Ticket) -> OpenAnswer | ChatResponse:
+        """Wait for the ticket's answer, with a second one at the next target when it takes too long and the budget has room."""
+        self._hedge_budget.count(journey.tokens)
+        delay = self._hedge.wait(lane.metrics.first_content) if journey.is_hedgeable else None
+        if delay is None:
+            return await ticket.wait()
+
+        def make_second() -> Ticket | None:
+            try:
+                other = self._roster.lane(journey.next_target.provider)
+            except ConfigurationError:
+                return None
+            if other.state is not BreakerState.CLOSED or not self._hedge_budget.try_hedge(journey.tokens):
+                return None
+            second = journey.hedge(other.adapter)
+            other.submit(second)
+            return second
+
+        winner, answer, lost = await race(ticket, delay, make_second)
+        if lost is not None:
+            journey.failed.append(lost)
+        if winner is not ticket:
+            journey.won_by_hedge()
+        return answer
 
     async def _go_on(self, journey: Journey, error: TercetError, *, has_shown_content: bool = False) -> None:
         """After a failed attempt: wait before the next one, or move on to the next target. Raises the outcome if that was the last.
@@ -326,10 +367,13 @@ class ProviderManager:
         transformers: Sequence[StreamTransformer] = (),
         *,
         stream: bool,
+        hedged: bool,
     ) -> Journey:
         targets = self._targets(request.model, fallbacks)
         is_forced = all(self._roster.is_open(target.provider) for target in targets)
-        return Journey(request, targets, priority, transformers, stream=stream, is_forced=is_forced)
+        return Journey(
+            request, targets, priority, transformers, stream=stream, is_forced=is_forced, is_hedged=hedged
+        )
 
     def _targets(self, model: str, fallbacks: Sequence[str]) -> list[Target]:
         route = self._routes.get(model)

@@ -14,7 +14,7 @@ from tercet.adapters.adapter import Unsupported
 from tercet.adapters.registry import ProviderRegistry, split_model
 from tercet.codecs.vocabulary import ConfigurationError
 
-from ..control import BackpressureController, CircuitBreaker, Clocks, RetryPolicy, Route, Target
+from ..control import BackpressureController, CircuitBreaker, Clocks, HedgePolicy, RetryPolicy, Route, Target
 from .attempt import Sender
 from .gate import Gate
 from .manager import ProviderManager
@@ -34,6 +34,7 @@ async def open_manager(
     environ: Mapping[str, str] | None = None,
     routes: Mapping[str, Sequence[str]] | Sequence[Route] = (),
     retry: RetryPolicy | None = None,
+    hedge: HedgePolicy | None = None,
     clocks: Clocks | None = None,
     make_breaker: Callable[[], CircuitBreaker] = CircuitBreaker,
     unsupported: Unsupported = "drop",
@@ -50,7 +51,7 @@ async def open_manager(
       ``os.environ``; ``{}`` looks nowhere).
     - ``base_urls``: provider -> another base URL.
     - ``routes``: name -> targets (``"fast": ["groq:...", "openai:..."]``), or :class:`Route` objects.
-    - ``retry``, ``clocks``, ``make_breaker``, ``admission``: how patient to be, see ``engine/control``.
+    - ``retry``, ``hedge``, ``clocks``, ``make_breaker``, ``admission``: how patient to be, see ``engine/control``.
     - ``unsupported``: what to do with a field that a model is known not to take: ``drop`` it or raise an ``error``.
     - ``network``: how connections are made (tests pass the fleet's); ``senders``: provider -> a transport of its own
       (an ``httpx.AsyncClient`` by ``tercet.httpx_sender``).
@@ -85,6 +86,7 @@ async def open_manager(
                 Gate(admission or BackpressureController(max_in_flight=10_000)),
                 routes=_routes(routes, registry),
                 retry=retry or RetryPolicy(),
+                hedge=hedge or HedgePolicy(),
                 clocks=clocks or Clocks(),
                 random=random,
                 wall=wall,
