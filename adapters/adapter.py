@@ -77,6 +77,8 @@ class Adapter:
         self.wire = make_wire(profile.wire, self._dialect)
         for door in profile.doors.values():
             make_wire(door.wire, self._settings.dialect(door.dialect))  # a wrong dialect shows here
+        for wire, dialect in profile.dialects.items():
+            make_wire(wire, self._settings.dialect(dialect))  # and here
         health = profile.health_path
         self._health_path = None if health is None else self._settings.fill(health)
 
@@ -172,16 +174,22 @@ class Adapter:
     # -- reading --------------------------------------------------------------------------------------------------------
 
     def wire_for(self, model: str) -> Wire:
-        """The wire in the dialect of this model: the row's or that of the model's door, and what the catalog overrides for the model."""
+        """The wire in the dialect of this model, and what the catalog overrides for the model.
+
+        It is the one that the model's facts name, if the row speaks that; else that of the model's door; else the row's.
+        """
         facts = self.catalog.get(model)
         own = facts.dialect if facts is not None else {}
+        asked = facts.wire if facts is not None and facts.wire in self.profile.dialects else None
         pattern = next((pattern for pattern in self.profile.doors if fnmatchcase(model, pattern)), None)
-        if pattern is None and not own:
+        if pattern is None and asked is None and not own:
             return self.wire
-        slot = repr((pattern, sorted(own.items())))
+        slot = repr((asked, pattern, sorted(own.items())))
         wire = self._wires.get(slot)
         if wire is None:
-            if pattern is None:
+            if asked is not None:
+                name, dialect = asked, self._settings.dialect(self.profile.dialects[asked])
+            elif pattern is None:
                 name, dialect = self.profile.wire, self._dialect
             else:
                 door = self.profile.doors[pattern]

@@ -41,6 +41,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     - ``base_url``: scheme, host and path prefix; a trailing slash is ignored.
     - ``wire`` and ``dialect``: the family of its API, and the fields in which it differs from the family (``codecs/wire``).
     - ``doors``: patterns of model ids (``claude*``, as ``fnmatch`` has them; the first that matches counts) that speak another wire.
+    - ``dialects``: wires by name that models may ask for by their facts (``Model.wire``), each with the dialect in which this row speaks it.
     - ``settings``: values for the ``{name}`` in ``base_url``, the dialects and ``health_path`` (a project, a region); ``settings_env``:
       the variables that replace each of them. One that is named there and has no value anywhere is asked for in an error.
       ``base_url_for`` has base URLs of their own for some values: ``{"location=global": "https://..."}``.
@@ -65,6 +66,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     wire: str = "openai_chat"
     dialect: Mapping[str, Any] = {}
     doors: Mapping[str, Door] = {}
+    dialects: Mapping[str, Mapping[str, Any]] = {}
     auth: AuthStyle = "bearer"
     key_env: Sequence[str] = ()
     auth_env: Mapping[str, AuthStyle] = {}

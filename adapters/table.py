@@ -59,6 +59,7 @@ PROFILES: tuple[Profile, ...] = (
         key_env=("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN"),
         auth_env={"AZURE_OPENAI_AD_TOKEN": "bearer"},
         catalog="openai",  # a deployment's name is free; where it is the model's, its facts are known
+        dialects={"openai_responses": {"encrypted_reasoning": "always", "origin": "azure_responses"}},
         capabilities=ProviderCapabilities(
             tools=True, reasoning=True, images=True, structured_output=True, prompt_caching=True
         ),
@@ -390,11 +391,35 @@ PROFILES: tuple[Profile, ...] = (
         base_url="https://api.openai.com/v1",
         key_env=("OPENAI_API_KEY",),
         base_url_env={"OPENAI_BASE_URL": ""},
+        dialects={"openai_responses": {"encrypted_reasoning": "always"}},  # models that have no other API all reason
         default_model="gpt-5.1",
         capabilities=ProviderCapabilities(
             tools=True, reasoning=True, images=True, files=True, structured_output=True, prompt_caching=True
         ),
         docs="https://platform.openai.com/docs/api-reference/chat",
+        as_of=_AS_OF,
+    ),
+    Profile(
+        id="openai-responses",
+        name="OpenAI (Responses API)",
+        base_url="https://api.openai.com/v1",
+        wire="openai_responses",
+        key_env=("OPENAI_API_KEY",),
+        base_url_env={"OPENAI_BASE_URL": ""},
+        default_model="gpt-5.1",
+        catalog="openai",
+        capabilities=ProviderCapabilities(
+            tools=True,
+            reasoning=True,
+            images=True,
+            files=True,
+            structured_output=True,
+            prompt_caching=True,
+            citations=True,
+            count_tokens=True,
+        ),
+        notice="All of OpenAI's models by the Responses API; openai speaks it only to models that have no other.",
+        docs="https://platform.openai.com/docs/api-reference/responses",
         as_of=_AS_OF,
     ),
     Profile(

@@ -15,6 +15,7 @@ __all__ = ["WIRES", "make_wire"]
 
 WIRES: Mapping[str, tuple[str, str]] = {
     "openai_chat": ("tercet.codecs.wire.openai_chat", "OpenAIChatWire"),
+    "openai_responses": ("tercet.codecs.wire.openai_responses", "OpenAIResponsesWire"),
     "anthropic": ("tercet.codecs.wire.anthropic", "AnthropicWire"),
     "gemini": ("tercet.codecs.wire.gemini", "GeminiWire"),
     "ollama": ("tercet.codecs.wire.ollama", "OllamaWire"),

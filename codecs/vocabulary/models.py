@@ -27,6 +27,7 @@ class Model(msgspec.Struct, frozen=True):
     the model is known to take or to answer with an error; ``rejects_with_reasoning`` those it refuses while it reasons.
     ``efforts`` are the words it knows for ``reasoning.effort``, ``default_effort`` the one it uses when none is sent.
     ``dialect`` overrides fields of its provider's wire dialect (how thinking is asked for differs between generations).
+    ``wire`` names the only wire that the model is spoken to by, where that is not its provider's usual one (``openai_responses``).
     ``retires`` is the announced day (ISO 8601). ``source`` and ``as_of`` say where the facts come from and of what date they are.
     """
 
@@ -44,6 +45,7 @@ class Model(msgspec.Struct, frozen=True):
     efforts: Sequence[str] = ()
     default_effort: str | None = None
     dialect: Mapping[str, Any] = {}
+    wire: str | None = None
     retires: str | None = None
     created: int | None = None
     source: str | None = None

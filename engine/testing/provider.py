@@ -38,12 +38,13 @@ from .supervision import Noted
 
 __all__ = ["FleetEvent", "RequestsPerMinute", "SeenRequest", "SimulatedProvider", "WireName", "key_id"]
 
-WireName = Literal["openai_chat", "anthropic", "gemini", "ollama"]
+WireName = Literal["openai_chat", "openai_responses", "anthropic", "gemini", "ollama"]
 Headers = Iterable[tuple[str, str]]
 
 HOST_SUFFIX = ".simulated.test"
 _KEY_HEADERS: dict[WireName, str] = {
     "openai_chat": "authorization",
+    "openai_responses": "authorization",
     "anthropic": "x-api-key",
     "gemini": "x-goog-api-key",
     "ollama": "authorization",
@@ -77,10 +78,12 @@ _CODES: dict[WireName, dict[int, str]] = {
 }
 _OTHER_CODES: dict[WireName, tuple[str, str]] = {
     "openai_chat": ("invalid_request_error", "server_error"),
+    "openai_responses": ("invalid_request_error", "server_error"),
     "anthropic": ("invalid_request_error", "api_error"),
     "gemini": ("", ""),
     "ollama": ("", ""),
 }
+_CODES["openai_responses"] = _CODES["openai_chat"]  # one page of errors for both
 
 
 class RequestsPerMinute(msgspec.Struct, frozen=True):
@@ -390,7 +393,7 @@ class SimulatedProvider:
 
     def _limit_headers(self) -> Iterator[tuple[str, str]]:
         """OpenAI's rate-limit headers (rate limits guide, 2026-11); the other families get ``Retry-After`` alone."""
-        if self._window is None or self.wire != "openai_chat":
+        if self._window is None or self.wire not in ("openai_chat", "openai_responses"):
             return
         left, reset = self._window.left(trio.current_time())
         yield "x-ratelimit-limit-requests", str(self._window.limit)
@@ -467,6 +470,10 @@ def _serving(wire: WireName) -> Serving:
             from tercet.codecs.serving.openai_chat import OpenAIChatServing
 
             return OpenAIChatServing()
+        case "openai_responses":
+            from tercet.codecs.serving.openai_responses import OpenAIResponsesServing
+
+            return OpenAIResponsesServing()
         case "anthropic":
             from tercet.codecs.serving.anthropic import AnthropicServing
 
