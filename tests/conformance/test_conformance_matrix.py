@@ -41,6 +41,7 @@ REASONING = (
 )
 COUNTED = {
     "openai_chat": {"data": {"total_tokens": 42}},
+    "openai_responses": {"input_tokens": 42},
     "anthropic": {"input_tokens": 42},
     "gemini": {"totalTokens": 42},
 }
@@ -115,7 +116,7 @@ def error(status: int) -> Cell:
 
 
 async def cut_off(open_row: Any, offer: Offer) -> None:
-    for fault in (cut(after_events=4), truncate(after_events=4)):
+    for fault in (cut(after_events=6), truncate(after_events=6)):
         async with open_row(offer, lorem(8, fault=fault)) as row:
             with pytest.raises(tercet.StreamInterruptedError) as raised:
                 await row.read(row.request())
@@ -125,7 +126,7 @@ async def cut_off(open_row: Any, offer: Offer) -> None:
 
 
 async def stalled(open_row: Any, offer: Offer) -> None:
-    async with open_row(offer, lorem(8, fault=stall(after_events=4)), clocks=tercet.Clocks(idle=30)) as row:
+    async with open_row(offer, lorem(8, fault=stall(after_events=6)), clocks=tercet.Clocks(idle=30)) as row:
         with pytest.raises(tercet.DeadlineError) as raised:
             await row.read(row.request())
         assert raised.value.clock == "idle"
