@@ -10,13 +10,20 @@ __all__ = ["HttpCall", "Origin"]
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
-    """Where a connection goes: connections are kept and reused per origin. ``host`` is a name or an address, without brackets."""
+    """Where a connection goes: connections are kept and reused per origin. ``host`` is a name or an address, without brackets.
 
-    scheme: Literal["http", "https"]
+    Some providers are behind no HTTP: ``exec`` is a program (``host`` is its name or path, ``port`` 0), ``unix`` a socket in the file system
+    (``host`` is its path) and ``tcp`` a port of this machine. The engine sends their calls by other means (``runtime/process``,
+    ``runtime/bridge``), which read of the call's target and headers only what they need.
+    """
+
+    scheme: Literal["http", "https", "exec", "unix", "tcp"]
     host: str
     port: int
 
     def __str__(self) -> str:
+        if self.scheme in ("exec", "unix"):
+            return f"{self.scheme}://{self.host}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 443 if self.scheme == "https" else 80
         return f"{self.scheme}://{host}" if self.port == default else f"{self.scheme}://{host}:{self.port}"

@@ -118,6 +118,23 @@ PROFILES: tuple[Profile, ...] = (
         as_of=_AS_OF,
     ),
     Profile(
+        id="claude-code",
+        name="Claude Code",
+        base_url="exec://claude",
+        wire="claude_cli",
+        auth="x-api-key",
+        key_required=False,
+        default_model="sonnet",
+        max_concurrency=8,  # each is a program of its own, of some 200 MB
+        capabilities=ProviderCapabilities(
+            tools=False, reasoning=True, images=True, structured_output=False, prompt_caching=True
+        ),
+        status="gated",
+        notice="Needs the program `claude`, signed in to a plan (or keys={'claude-code': '...'}). Elsewhere than on the PATH: base_urls={'claude-code': 'exec:///path/to/claude'}.",
+        docs="https://code.claude.com/docs/en/cli-reference",
+        as_of=_AS_OF,
+    ),
+    Profile(
         id="deepinfra",
         name="DeepInfra",
         base_url="https://api.deepinfra.com/v1/openai",
@@ -229,6 +246,7 @@ PROFILES: tuple[Profile, ...] = (
             "finish_at_reason": True,
         },
         settings_env={"project": ("GOOGLE_CLOUD_PROJECT",)},
+        auth="oauth:gemini-cli",
         key_env=("GOOGLE_CLOUD_ACCESS_TOKEN",),
         default_model="gemini-2.5-pro",
         capabilities=ProviderCapabilities(
@@ -376,6 +394,19 @@ PROFILES: tuple[Profile, ...] = (
     Profile(
         id="ollama",
         name="Ollama",
+        base_url="http://localhost:11434",
+        wire="ollama",
+        key_env=("OLLAMA_API_KEY",),
+        base_url_env={"OLLAMA_HOST": ""},
+        key_required=False,
+        health_path="/api/version",
+        capabilities=ProviderCapabilities(tools=True, reasoning=True, images=True, structured_output=True),
+        docs="https://github.com/ollama/ollama/blob/main/docs/api.md",
+        as_of=_AS_OF,
+    ),
+    Profile(
+        id="ollama-openai",
+        name="Ollama (its OpenAI door)",
         base_url="http://localhost:11434/v1",
         dialect={**_COMPATIBLE, "think_tags": True},
         key_env=("OLLAMA_API_KEY",),
@@ -478,6 +509,7 @@ PROFILES: tuple[Profile, ...] = (
         name="Qwen (DashScope)",
         base_url="https://dashscope.aliyuncs.com/compatible-mode/v1",
         dialect={**_COMPATIBLE, "reasoning": "enable_thinking", "reasoning_fields": ("reasoning_content",)},
+        auth="oauth:qwen-code",
         key_env=("DASHSCOPE_API_KEY",),
         default_model="qwen3-coder-plus",
         capabilities=ProviderCapabilities(tools=True, reasoning=True, images=True, structured_output=True),
@@ -609,6 +641,7 @@ PROFILES: tuple[Profile, ...] = (
                 dialect={**_COMPATIBLE, "chat_path": f"{_VERTEX_OPEN}/chat/completions", "models_path": None},
             ),
         },
+        auth="google",
         key_env=("GOOGLE_OAUTH_ACCESS_TOKEN", "CLOUDSDK_AUTH_ACCESS_TOKEN"),
         default_model="gemini-3.5-flash",
         capabilities=ProviderCapabilities(

@@ -19,6 +19,7 @@ WIRES: Mapping[str, tuple[str, str]] = {
     "anthropic": ("tercet.codecs.wire.anthropic", "AnthropicWire"),
     "gemini": ("tercet.codecs.wire.gemini", "GeminiWire"),
     "ollama": ("tercet.codecs.wire.ollama", "OllamaWire"),
+    "claude_cli": ("tercet.codecs.wire.claude_cli", "ClaudeCliWire"),
 }
 """Wire name -> module and class. The module also has ``Dialect``, the Struct that the class is made from."""
 

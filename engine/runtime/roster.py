@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import trio
 
 from tercet.adapters.adapter import Adapter, Unsupported
+from tercet.adapters.auth import Credential
 from tercet.adapters.call import HttpCall
 from tercet.adapters.registry import ProviderRegistry
-from tercet.codecs.vocabulary import DeadlineError, TercetError
+from tercet.codecs.vocabulary import AuthenticationError, DeadlineError, TercetError
 
 from ..control import (
     AdaptiveRateLimiter,
@@ -23,6 +24,8 @@ from ..control import (
 from .attempt import BODY_LIMIT, Sender, check_status
 from .credentials import CredentialSource, StaticCredential
 from .lane import Lane
+from .searching import Searcher
+from .sources import default_source
 
 __all__ = ["Roster"]
 
@@ -40,6 +43,8 @@ class Roster:
         base_urls: Mapping[str, str],
         environ: Mapping[str, str],
         senders: Mapping[str, Sender],
+        credentials: Mapping[str, CredentialSource],
+        searcher: Searcher,
         unsupported: Unsupported,
         clocks: Clocks,
         make_breaker: Callable[[], CircuitBreaker],
@@ -55,6 +60,8 @@ class Roster:
         self._base_urls = base_urls
         self._environ = environ
         self._senders = senders
+        self._credentials = credentials
+        self._searcher = searcher
         self._unsupported: Unsupported = unsupported
         self._clocks = clocks
         self._make_breaker = make_breaker
@@ -73,6 +80,7 @@ class Roster:
                 environ=self._environ,
                 base_url=self._base_urls.get(provider),
                 unsupported=self._unsupported,
+                with_keys=provider not in self._credentials,
             )
         return adapter
 
@@ -80,13 +88,32 @@ class Roster:
         """Where the provider's credentials come from: at least one source."""
         sources = self._sources.get(provider)
         if sources is None:
-            keys = self.adapter(provider).keys or (None,)
-            sources = self._sources[provider] = tuple(StaticCredential(key) for key in keys)
+            sources = self._sources[provider] = self._make_sources(provider)
         return sources
 
+    def _make_sources(self, provider: str) -> tuple[CredentialSource, ...]:
+        """The program's own, else its keys, else what the row says."""
+        given = self._credentials.get(provider)
+        if given is not None:
+            return (given,)
+        adapter = self.adapter(provider)
+        if adapter.keys:
+            return tuple(StaticCredential(key) for key in adapter.keys)
+        found = default_source(adapter, self._environ, self._searcher, self._wall)
+        return (StaticCredential(None) if found is None else found,)
+
     def sender(self, provider: str) -> Sender:
-        """What carries the provider's calls."""
-        return self._senders.get(provider, self._transport)
+        """What carries the provider's calls: the sender given for it, else what its address asks for."""
+        given = self._senders.get(provider)
+        if given is not None:
+            return given
+        match self.adapter(provider).origin.scheme:
+            case "exec":
+                from .process import ProcessSender
+
+                return ProcessSender(self._nursery, self._environ)
+            case _:
+                return self._transport
 
     def lane(self, provider: str) -> Lane:
         """The provider's lane, started if it is new. Raises like :meth:`adapter`; does not wait."""
@@ -122,22 +149,22 @@ class Roster:
         return lane is not None and lane.state is BreakerState.OPEN
 
     async def ask(self, provider: str, call: HttpCall, *, model: str | None = None) -> bytes:
-        """One small call beside the streams (lists, counts, probes): no retries, the body whole. Raises typed errors."""
+        """One small call beside the streams (lists, counts, probes): the body whole. Raises typed errors.
+
+        No retries, but once with a fresh credential where the provider refused one that can be renewed.
+        """
         adapter = self.adapter(provider)
+        source = self.sources(provider)[0]
         limit = self._clocks.first_content
         with trio.CancelScope(deadline=math.inf if limit is None else trio.current_time() + limit) as scope:
             try:
-                credential = await self.sources(provider)[0].current()
-                response = await self.sender(provider).send(
-                    credential.authorize(call, self._wall()),
-                    connect_timeout=self._clocks.connect or math.inf,
-                    accept_encoding="gzip, deflate",
-                )
+                credential = await source.current()
                 try:
-                    await check_status(response, adapter, model, self._wall)
-                    return await response.read(BODY_LIMIT)
-                finally:
-                    response.close()
+                    return await self._ask_once(adapter, credential, call, model)
+                except AuthenticationError:
+                    if not source.invalidate(credential):
+                        raise
+                return await self._ask_once(adapter, await source.current(), call, model)
             except TercetError as error:
                 error.at(provider=provider, model=model)
                 raise
@@ -145,3 +172,17 @@ class Roster:
         raise DeadlineError(
             f"{provider} gave no answer within {limit:g} s", clock="first_content", provider=provider
         )
+
+    async def _ask_once(
+        self, adapter: Adapter, credential: Credential, call: HttpCall, model: str | None
+    ) -> bytes:
+        response = await self.sender(adapter.id).send(
+            credential.authorize(call, self._wall()),
+            connect_timeout=self._clocks.connect or math.inf,
+            accept_encoding="gzip, deflate",
+        )
+        try:
+            await check_status(response, adapter, model, self._wall)
+            return await response.read(BODY_LIMIT)
+        finally:
+            response.close()
