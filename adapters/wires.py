@@ -19,6 +19,8 @@ WIRES: Mapping[str, tuple[str, str]] = {
     "anthropic": ("tercet.codecs.wire.anthropic", "AnthropicWire"),
     "gemini": ("tercet.codecs.wire.gemini", "GeminiWire"),
     "ollama": ("tercet.codecs.wire.ollama", "OllamaWire"),
+    "bedrock_converse": ("tercet.codecs.wire.bedrock_converse", "BedrockConverseWire"),
+    "bedrock_invoke": ("tercet.codecs.wire.bedrock_invoke", "BedrockInvokeWire"),
     "claude_cli": ("tercet.codecs.wire.claude_cli", "ClaudeCliWire"),
 }
 """Wire name -> module and class. The module also has ``Dialect``, the Struct that the class is made from."""

@@ -38,7 +38,9 @@ from .supervision import Noted
 
 __all__ = ["FleetEvent", "RequestsPerMinute", "SeenRequest", "SimulatedProvider", "WireName", "key_id"]
 
-WireName = Literal["openai_chat", "openai_responses", "anthropic", "gemini", "ollama"]
+WireName = Literal[
+    "openai_chat", "openai_responses", "anthropic", "gemini", "ollama", "bedrock_converse", "bedrock_invoke"
+]
 Headers = Iterable[tuple[str, str]]
 
 HOST_SUFFIX = ".simulated.test"
@@ -48,6 +50,8 @@ _KEY_HEADERS: dict[WireName, str] = {
     "anthropic": "x-api-key",
     "gemini": "x-goog-api-key",
     "ollama": "authorization",
+    "bedrock_converse": "authorization",
+    "bedrock_invoke": "authorization",
 }
 _SECRET_NAME = re.compile(r"auth|key|token|secret|cookie")
 _SECRET_QUERY = re.compile(r"([?&](?:key|api[-_]key|access_token)=)[^&#]*")
@@ -84,6 +88,8 @@ _OTHER_CODES: dict[WireName, tuple[str, str]] = {
     "ollama": ("", ""),
 }
 _CODES["openai_responses"] = _CODES["openai_chat"]  # one page of errors for both
+_CODES["bedrock_converse"] = _CODES["bedrock_invoke"] = {}  # AWS's types follow from the status
+_OTHER_CODES["bedrock_converse"] = _OTHER_CODES["bedrock_invoke"] = ("", "")
 
 
 class RequestsPerMinute(msgspec.Struct, frozen=True):
@@ -486,3 +492,11 @@ def _serving(wire: WireName) -> Serving:
             from tercet.codecs.serving.ollama import OllamaServing
 
             return OllamaServing()
+        case "bedrock_converse":
+            from tercet.codecs.serving.bedrock_converse import BedrockConverseServing
+
+            return BedrockConverseServing()
+        case "bedrock_invoke":
+            from tercet.codecs.serving.bedrock_invoke import BedrockInvokeServing
+
+            return BedrockInvokeServing()
