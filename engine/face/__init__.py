@@ -101,6 +101,8 @@ if _TYPE_CHECKING:
     )
     from tercet.engine.runtime import (
         AiProvider as AiProvider,
+        AttemptRecord as AttemptRecord,
+        Inspection as Inspection,
         ProviderManager as ProviderManager,
         TokenStream as TokenStream,
         httpx_sender as httpx_sender,
@@ -127,7 +129,7 @@ _HOMES = {
         "AdaptiveRateLimiter BackpressureController BreakerState CircuitBreaker Clocks HealthMonitor HedgePolicy ProviderMetrics "
         "RetryPolicy Route Target"
     ),
-    "tercet.engine.runtime": "AiProvider ProviderManager TokenStream httpx_sender open_manager",
+    "tercet.engine.runtime": "AiProvider AttemptRecord Inspection ProviderManager TokenStream httpx_sender open_manager",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -136,6 +138,7 @@ __all__ = [
     "AdaptiveRateLimiter",
     "AiProvider",
     "AllAttemptsFailedError",
+    "AttemptRecord",
     "AuthenticationError",
     "BackpressureController",
     "BadRequestError",
@@ -161,6 +164,7 @@ __all__ = [
     "HealthStatus",
     "HedgePolicy",
     "Image",
+    "Inspection",
     "JsonStreamParser",
     "Message",
     "Model",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
 from tercet.adapters.adapter import Adapter
 from tercet.codecs.processor import StreamTransformer
-from tercet.codecs.vocabulary import AllAttemptsFailedError, ChatRequest, TercetError
+from tercet.codecs.vocabulary import AllAttemptsFailedError, ChatRequest, TercetError, Usage
 
 from ..control import Target
+from .accounts import AttemptRecord, RequestView
 from .estimate import estimate_tokens
 from .ticket import Ticket
 
@@ -21,7 +22,9 @@ class Journey:
     """One request on its way: the targets, where it is, what failed so far. A stream keeps it over restarts."""
 
     __slots__ = (
+        "_current",
         "_is_forced",
+        "_on_attempt",
         "_position",
         "_priority",
         "_request",
@@ -32,7 +35,10 @@ class Journey:
         "attempt",
         "failed",
         "is_hedged",
+        "number",
         "owed",
+        "records",
+        "started",
     )
 
     def __init__(
@@ -44,9 +50,16 @@ class Journey:
         *,
         stream: bool,
         is_forced: bool,
-        is_hedged: bool = False,
+        is_hedged: bool,
+        number: int,
+        on_attempt: Callable[[AttemptRecord], None],
     ) -> None:
         self.is_hedged = is_hedged
+        self.number = number
+        self.started = trio.current_time()
+        self.records: list[AttemptRecord] = []
+        self._on_attempt = on_attempt
+        self._current: Ticket | None = None
         self._request = request
         self._targets = targets
         self._priority = priority
@@ -103,19 +116,42 @@ class Journey:
         self.move_on()
         self.attempt = 1
 
+    def view(self) -> RequestView:
+        """The request now, for ``inspect``."""
+        current = self._current
+        return RequestView(
+            self.number,
+            f"{self.target.provider}:{self.target.model}",
+            "queued" if current is None else current.phase,
+            trio.current_time() - self.started,
+            tuple(self.records),
+        )
+
+    @property
+    def usage(self) -> Usage:
+        """What all attempts that have ended used together, as far as the providers said."""
+        return sum((record.usage for record in self.records if record.usage is not None), Usage())
+
+    def _record(self, record: AttemptRecord) -> None:
+        self.records.append(record)
+        self._on_attempt(record)
+
     def _ticket(self, adapter: Adapter, target: Target, *, is_forced: bool) -> Ticket:
-        return Ticket(
+        ticket = self._current = Ticket(
             adapter,
             target.model,
             self._request,
             stream=self._stream,
             number=len(self.failed) + 1,
+            request_number=self.number,
+            record=self._record,
             priority=self._priority,
             tokens=self._tokens,
             deadline=trio.current_effective_deadline(),
             transformers=self._transformers,
             is_forced=is_forced,
         )
+        return ticket
 
 
 def outcome_of(failed: Sequence[TercetError]) -> TercetError:

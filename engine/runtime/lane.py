@@ -42,6 +42,7 @@ from ..control import (
     ProviderMetrics,
     RetryBudget,
 )
+from .accounts import LaneView
 from .attempt import OpenAnswer, Sender, open_answer, read_whole
 from .credentials import CredentialSource
 from .settlement import Settlement
@@ -178,10 +179,7 @@ class Lane:
                 continue
             granted = slot.limiter.reserve(now, tokens=ticket.tokens)
             if isinstance(granted, Permit):
-                waited = now - ticket.enqueued_at
-                return Settlement(
-                    self, slot, granted, pass_, number=ticket.number, waited=waited, wall=self._wall
-                )
+                return Settlement(self, slot, granted, pass_, ticket=ticket, wall=self._wall)
             wait = min(wait, granted)
             refused = None
         if pass_ is not None:
@@ -351,6 +349,12 @@ class Lane:
         for ticket in (*waiting, *self._running):
             if not ticket.is_withdrawn and not ticket.is_settled:
                 ticket.fail(TercetError(f"{self.id}: {why}", retryable=True))
+
+    def view(self) -> LaneView:
+        """The lane now, for ``inspect``."""
+        now = trio.current_time()
+        limiters = tuple(slot.limiter.snapshot(now) for slot in self.slots)
+        return LaneView(self.id, self.in_flight, self.queued, self.breaker.snapshot(now), limiters)
 
     @property
     def state(self) -> BreakerState:

@@ -6,6 +6,7 @@ The only loop of the engine stands here (``_dispatch``): an attempt that fails b
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +44,7 @@ from ..control import (
     TargetFacts,
     order,
 )
+from .accounts import AttemptRecord, Inspection
 from .attempt import OpenAnswer
 from .gate import Admitted, Gate
 from .journey import Journey, outcome_of
@@ -74,6 +76,7 @@ class ProviderManager:
         clocks: Clocks,
         random: Callable[[], float],
         wall: Callable[[], float],
+        on_attempt: Callable[[AttemptRecord], None] | None,
     ) -> None:
         self.registry = roster.registry
         self._roster = roster
@@ -85,6 +88,9 @@ class ProviderManager:
         self._clocks = clocks
         self._random = random
         self._wall = wall
+        self._on_attempt = on_attempt
+        self._numbers = itertools.count(1)
+        self._under_way: set[Journey] = set()
         self._streams: set[TokenStream] = set()
 
     # -- asking ---------------------------------------------------------------------------------------------------------
@@ -105,7 +111,11 @@ class ProviderManager:
         """
         with await self._gate.admit(priority, _size(request)):
             journey = self._journey(request, fallbacks, priority, stream=False, hedged=hedged)
-            answer = await self._dispatch(journey)
+            self._under_way.add(journey)
+            try:
+                answer = await self._dispatch(journey)
+            finally:
+                self._under_way.discard(journey)
         assert isinstance(answer, ChatResponse)
         return answer
 
@@ -133,17 +143,19 @@ class ProviderManager:
         async def dispatch(after: TercetError | None) -> OpenAnswer:
             if not admission:
                 admission.append(await self._gate.admit(priority, _size(request)))
+                self._under_way.add(journey)
             answer = await self._dispatch(journey, after)
             assert isinstance(answer, OpenAnswer)
             return answer
 
         def closed(stream: TokenStream) -> None:
             self._streams.discard(stream)
+            self._under_way.discard(journey)
             for held in admission:
                 held.release()
 
         stream = TokenStream(
-            dispatch, journey.failed, clocks=self._clocks, on_interruption=on_interruption, closed=closed
+            dispatch, journey, clocks=self._clocks, on_interruption=on_interruption, closed=closed
         )
         self._streams.add(stream)
         return stream
@@ -241,6 +253,14 @@ class ProviderManager:
         """Counts and histograms of everything so far, by provider; those never asked are left out."""
         return {provider: lane.metrics.snapshot() for provider, lane in self._roster.lanes.items()}
 
+    def inspect(self) -> Inspection:
+        """What is going on now: every request under way with its attempts, every lane with its breaker and limiters."""
+        requests = sorted(self._under_way, key=lambda journey: journey.number)
+        return Inspection(
+            tuple(journey.view() for journey in requests),
+            tuple(lane.view() for lane in self._roster.lanes.values()),
+        )
+
     def add_route(self, route: Route) -> None:
         """Add or replace a route: a name that stands for several targets."""
         for target in route.targets:
@@ -259,6 +279,13 @@ class ProviderManager:
         """Close every stream that is still open, at once. Whoever reads one gets a typed error."""
         for stream in tuple(self._streams):
             stream.abandon()
+
+    def _written_down(self, record: AttemptRecord) -> None:
+        if self._on_attempt is not None:
+            try:
+                self._on_attempt(record)
+            except Exception:  # noqa: BLE001  # the program's own bookkeeping: its fault must not undo the attempt's settlement
+                _log.exception("on_attempt failed for %r", record)
 
     # -- the loop -------------------------------------------------------------------------------------------------------
 
@@ -372,7 +399,15 @@ class ProviderManager:
         targets = self._targets(request.model, fallbacks)
         is_forced = all(self._roster.is_open(target.provider) for target in targets)
         return Journey(
-            request, targets, priority, transformers, stream=stream, is_forced=is_forced, is_hedged=hedged
+            request,
+            targets,
+            priority,
+            transformers,
+            stream=stream,
+            is_forced=is_forced,
+            is_hedged=hedged,
+            number=next(self._numbers),
+            on_attempt=self._written_down,
         )
 
     def _targets(self, model: str, fallbacks: Sequence[str]) -> list[Target]:

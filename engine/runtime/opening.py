@@ -15,10 +15,13 @@ from tercet.adapters.registry import ProviderRegistry, split_model
 from tercet.codecs.vocabulary import ConfigurationError
 
 from ..control import BackpressureController, CircuitBreaker, Clocks, HedgePolicy, RetryPolicy, Route, Target
+from .accounts import AttemptRecord
 from .attempt import Sender
+from .credentials import CredentialSource
 from .gate import Gate
 from .manager import ProviderManager
 from .roster import Roster
+from .searching import Searcher
 from .simulated import SimulatedInside
 from .transport import Network, SocketNetwork, Transport, proxies_from_environ
 
@@ -30,6 +33,7 @@ async def open_manager(
     registry: ProviderRegistry | None = None,
     *,
     keys: Mapping[str, str | Sequence[str]] | None = None,
+    credentials: Mapping[str, CredentialSource] | None = None,
     base_urls: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
     routes: Mapping[str, Sequence[str]] | Sequence[Route] = (),
@@ -41,6 +45,7 @@ async def open_manager(
     admission: BackpressureController | None = None,
     network: Network | None = None,
     senders: Mapping[str, Sender] | None = None,
+    on_attempt: Callable[[AttemptRecord], None] | None = None,
     drain_within: float = 5.0,
     random: Callable[[], float] = _random.random,
     wall: Callable[[], float] = time.time,
@@ -49,12 +54,16 @@ async def open_manager(
 
     - ``keys``: provider -> key (or several); without one, the usual environment variables are looked at (``environ`` replaces
       ``os.environ``; ``{}`` looks nowhere).
+    - ``credentials``: provider -> a source of credentials that change (``aws_source``, ``google_source``, ``oauth_file_source``, ``token_source``, or
+      the program's own); it goes before keys. Rows that look for credentials by themselves (AWS, Google) need none.
     - ``base_urls``: provider -> another base URL.
     - ``routes``: name -> targets (``"fast": ["groq:...", "openai:..."]``), or :class:`Route` objects.
     - ``retry``, ``hedge``, ``clocks``, ``make_breaker``, ``admission``: how patient to be, see ``engine/control``.
     - ``unsupported``: what to do with a field that a model is known not to take: ``drop`` it or raise an ``error``.
     - ``network``: how connections are made (tests pass the fleet's); ``senders``: provider -> a transport of its own
       (an ``httpx.AsyncClient`` by ``tercet.httpx_sender``).
+    - ``on_attempt``: called with an :class:`AttemptRecord` at the end of every attempt, whatever became of it: who, how long, how
+      it ended, tokens, cost. It must not wait; what it raises is logged.
     - ``drain_within``: seconds that requests of other tasks get to finish when the block ends well. When it ends with an
       exception or is cancelled they are cancelled at once.
 
@@ -75,6 +84,8 @@ async def open_manager(
                 base_urls=base_urls or {},
                 environ=surroundings,
                 senders=senders or {},
+                credentials=credentials or {},
+                searcher=Searcher(network, environ=surroundings),
                 unsupported=unsupported,
                 clocks=clocks or Clocks(),
                 make_breaker=make_breaker,
@@ -90,6 +101,7 @@ async def open_manager(
                 clocks=clocks or Clocks(),
                 random=random,
                 wall=wall,
+                on_attempt=on_attempt,
             )
             try:
                 yield manager

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from tercet.adapters.rate_limits import parse_rate_limits
-from tercet.codecs.vocabulary import ChatResponse, TercetError, Usage
+from tercet.codecs.vocabulary import ChatResponse, TercetError
 
 from ..control import Outcome, OutcomeKind, Pass, Permit, classify
+from .accounts import AttemptRecord
+from .ticket import Ticket
 
 if TYPE_CHECKING:
     from .credentials import CredentialSource
@@ -29,11 +31,10 @@ class Settlement:
     __slots__ = (
         "_first_content",
         "_lane",
-        "_number",
         "_pass",
         "_permit",
         "_slot",
-        "_waited",
+        "_ticket",
         "is_settled",
         "started",
         "wall",
@@ -46,18 +47,16 @@ class Settlement:
         permit: Permit,
         pass_: Pass | None,
         *,
-        number: int,
-        waited: float,
+        ticket: Ticket,
         wall: Callable[[], float],
     ) -> None:
-        """``number`` is the attempt's, from 1; ``waited`` the seconds it stood in the lane's queue; ``wall`` tells Unix time."""
+        """``wall`` tells Unix time."""
         self._lane = lane
         self._slot = slot
         self._permit = permit
         self._pass = pass_
+        self._ticket = ticket
         self._first_content: float | None = None
-        self._number = number
-        self._waited = waited
         self.started = trio.current_time()
         self.wall = wall
         self.is_settled = False
@@ -86,33 +85,48 @@ class Settlement:
         return self._first_content
 
     def settle(self, error: BaseException | None, answer: ChatResponse | None) -> None:
-        """The attempt is over: with ``error``, with a complete ``answer``, or (both None) left by its caller."""
+        """The attempt is over: with ``error``, with a complete ``answer``, or (neither) left by its caller. A partial answer
+        may come with either; its usage is written down."""
         if self.is_settled:
             return
         self.is_settled = True
-        now = trio.current_time()
-        usage = (answer.usage if answer is not None else None) or Usage()
-        kind = OutcomeKind.OK
+        usage = answer.usage if answer is not None else None
+        kind = OutcomeKind.CANCELLED
         if error is not None:
             kind = classify(error)
-        elif answer is None:
-            kind = OutcomeKind.CANCELLED
+        elif answer is not None and answer.is_complete:
+            kind = OutcomeKind.OK
         known = error if isinstance(error, TercetError) else None
+        duration = trio.current_time() - self.started
         outcome = Outcome(
             kind,
             known,
             known.retry_after if known is not None else None,
             self._first_content,
-            now - self.started,
-            usage.input_tokens,
-            usage.output_tokens,
+            duration,
+            usage.input_tokens if usage is not None else 0,
+            usage.output_tokens if usage is not None else 0,
         )
+        ticket = self._ticket
+        waited = self.started - ticket.enqueued_at
+        cost = usage.cost if usage is not None else None
         self._lane.settled(
-            self._slot,
-            self._permit,
-            self._pass,
-            outcome,
-            number=self._number,
-            waited=self._waited,
-            cost=usage.cost,
+            self._slot, self._permit, self._pass, outcome, number=ticket.number, waited=waited, cost=cost
+        )
+        ticket.record(
+            AttemptRecord(
+                ticket.request_number,
+                ticket.number,
+                self._lane.id,
+                ticket.model,
+                kind.value,
+                "" if error is None else type(error).__name__,
+                known.status if known is not None else None,
+                self.wall() - duration,
+                waited,
+                duration,
+                self._first_content,
+                usage,
+                ticket.request.metadata,
+            )
         )

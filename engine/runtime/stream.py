@@ -27,12 +27,14 @@ from tercet.codecs.vocabulary import (
     TercetError,
     TextDelta,
     TransportError,
+    Usage,
     UsageReport,
 )
 from tercet.codecs.vocabulary.tokens import Finish
 
 from ..control import Clocks, OutcomeKind, classify
 from .attempt import OpenAnswer
+from .journey import Journey
 
 __all__ = ["OnInterruption", "TokenStream"]
 
@@ -61,21 +63,21 @@ class TokenStream:
     def __init__(
         self,
         dispatch: Callable[[TercetError | None], Awaitable[OpenAnswer]],
-        errors: Sequence[TercetError],
+        journey: Journey,
         *,
         clocks: Clocks,
         on_interruption: OnInterruption,
         closed: Callable[[TokenStream], None],
     ) -> None:
-        """Made by the manager. ``dispatch(after)`` opens an answer (``after`` the error that broke off the one before); ``errors``
-        grows with the attempts that fail."""
+        """Made by the manager. ``dispatch(after)`` opens an answer (``after`` the error that broke off the one before); ``journey``
+        knows what failed and what was used."""
         self._dispatch = dispatch
         self._clocks = clocks
         self._on_interruption: OnInterruption = on_interruption
         self._on_close = closed
         self._answer: OpenAnswer | None = None
         self._folder = Folder()
-        self._errors = errors
+        self._journey = journey
         self._batch: list[StreamToken] = []
         self._position = 0
         self._since_checkpoint = 0
@@ -111,7 +113,7 @@ class TokenStream:
         answer = self._answer
         if answer is not None:
             answer.response.close()
-            answer.settlement.settle(None, self.response if self._saw_finish else None)
+            answer.settlement.settle(None, self.response)
         self._on_close(self)
 
     def abandon(self) -> None:
@@ -254,7 +256,7 @@ class TokenStream:
     async def _interrupted(self, answer: OpenAnswer, error: TercetError) -> OpenAnswer:
         """The answer broke off. Go on elsewhere if the request's policy says so, else raise with what was said."""
         answer.response.close()
-        answer.settlement.settle(error, None)
+        answer.settlement.settle(error, self.response)
         error.at(provider=answer.adapter.id, model=answer.model, request_id=answer.request_id)
         said = self.response
         self._is_over = True
@@ -270,7 +272,7 @@ class TokenStream:
             self._saw_finish = False
             self._batch = self._taken([restarted, *self._batch])
             return self._answer
-        raise _as_interruption(error, said, [*self._errors, error])
+        raise _as_interruption(error, said, [*self._journey.failed, error])
 
     # -- facts ----------------------------------------------------------------------------------------------------------
 
@@ -297,7 +299,12 @@ class TokenStream:
     @property
     def attempts(self) -> tuple[TercetError, ...]:
         """The errors of the attempts that failed before, oldest first."""
-        return tuple(self._errors)
+        return tuple(self._journey.failed)
+
+    @property
+    def total_usage(self) -> Usage:
+        """What all attempts of this request that have ended used together, failed ones included, as far as the providers said."""
+        return self._journey.usage
 
     @property
     def time_to_first_content(self) -> float | None:

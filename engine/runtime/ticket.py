@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -17,6 +17,8 @@ import trio
 from tercet.adapters.adapter import Adapter
 from tercet.codecs.processor import StreamTransformer
 from tercet.codecs.vocabulary import ChatRequest, ChatResponse, TercetError
+
+from .accounts import AttemptRecord, Phase
 
 if TYPE_CHECKING:
     from .attempt import OpenAnswer
@@ -44,7 +46,9 @@ class Ticket:
         "is_withdrawn",
         "model",
         "number",
+        "record",
         "request",
+        "request_number",
         "scope",
         "stream",
         "tokens",
@@ -59,13 +63,16 @@ class Ticket:
         *,
         stream: bool,
         number: int,
+        request_number: int,
+        record: Callable[[AttemptRecord], None],
         priority: int = 0,
         tokens: int = 0,
         deadline: float = math.inf,
         transformers: Sequence[StreamTransformer] = (),
         is_forced: bool = False,
     ) -> None:
-        """``number`` counts the request's attempts from 1. ``tokens`` is the estimate to reserve. ``deadline`` is the caller's, in
+        """``number`` counts the request's attempts from 1, ``request_number`` the manager's requests; ``record`` is told of the attempt's
+        end. ``tokens`` is the estimate to reserve. ``deadline`` is the caller's, in
         trio's time. ``is_forced`` passes an open breaker: the last resort when every target's breaker is open.
         """
         self.adapter = adapter
@@ -73,6 +80,8 @@ class Ticket:
         self.request = request
         self.stream = stream
         self.number = number
+        self.request_number = request_number
+        self.record = record
         self.tokens = tokens
         self.deadline = deadline
         self.transformers = transformers
@@ -89,6 +98,13 @@ class Ticket:
 
     def __lt__(self, other: Ticket) -> bool:
         return self._order < other._order
+
+    @property
+    def phase(self) -> Phase:
+        """Where it is: waiting for its turn, asking the provider, or answered."""
+        if self.is_settled:
+            return "streaming" if self._result is not None else "between attempts"
+        return "queued" if self._running is None else "asking"
 
     @property
     def is_settled(self) -> bool:
