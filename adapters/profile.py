@@ -19,9 +19,10 @@ import msgspec
 
 from tercet.codecs.vocabulary import ConfigurationError, ProviderCapabilities
 
-__all__ = ["AuthStyle", "Door", "Profile", "Status"]
+__all__ = ["AuthStyle", "Door", "KeyStyle", "Profile", "Status"]
 
-AuthStyle = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "none"]
+KeyStyle = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "none"]
+AuthStyle = Literal[KeyStyle, "aws", "google", "oauth:gemini-cli", "oauth:qwen-code", "oauth:claude-code"]
 Status = Literal["active", "gated", "sunset"]
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -45,7 +46,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     - ``settings``: values for the ``{name}`` in ``base_url``, the dialects and ``health_path`` (a project, a region); ``settings_env``:
       the variables that replace each of them. One that is named there and has no value anywhere is asked for in an error.
       ``base_url_for`` has base URLs of their own for some values: ``{"location=global": "https://..."}``.
-    - ``auth``: where the key goes. ``key_env``: the environment variables that may hold it, first found wins.
+    - ``auth``: where the key goes; or where credentials are looked for when there is no key: ``aws`` (they sign), ``google``, ``oauth:...`` (the
+      sign-in of another program). ``key_env``: the environment variables that may hold the key, first found wins.
       ``auth_env`` names variables whose key goes elsewhere than ``auth`` says (Anthropic's token goes as a bearer).
     - ``key_required``: False where a server may run without one (Ollama).
     - ``base_url_env``: variables that replace the base URL, each with the path to put behind its value (``OLLAMA_HOST`` has none).
@@ -69,7 +71,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     dialects: Mapping[str, Mapping[str, Any]] = {}
     auth: AuthStyle = "bearer"
     key_env: Sequence[str] = ()
-    auth_env: Mapping[str, AuthStyle] = {}
+    auth_env: Mapping[str, KeyStyle] = {}
     key_required: bool = True
     base_url_env: Mapping[str, str] = {}
     settings: Mapping[str, str] = {}
@@ -96,6 +98,20 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 f"a provider's id is lower-case letters, digits, '.', '_' and '-'; got {self.id!r}",
                 provider=self.id,
             )
+
+    @property
+    def key_style(self) -> KeyStyle:
+        """How a plain key goes out: a token that stands in for credentials that are looked for is a bearer."""
+        match self.auth:
+            case "bearer" | "x-api-key" | "api-key" | "x-goog-api-key" | "none":
+                return self.auth
+            case _:
+                return "bearer"
+
+    @property
+    def finds_credentials(self) -> bool:
+        """Whether credentials are looked for when there is no key."""
+        return self.auth != self.key_style
 
     @property
     def label(self) -> str:

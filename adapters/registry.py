@@ -102,16 +102,18 @@ class ProviderRegistry:
         unsupported: Unsupported = "drop",
         headers: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
+        with_keys: bool = True,
     ) -> Adapter:
         """The adapter of a provider, with its keys from ``keys`` or from ``environ`` (pass ``os.environ``; nothing is read by itself).
 
-        ``settings`` go before what the environment and the row say. Raises :class:`ConfigurationError` that names what is missing.
+        ``settings`` go before what the environment and the row say. ``with_keys=False`` looks for none: the program has credentials of another
+        kind. Raises :class:`ConfigurationError` that names what is missing.
         """
         profile = self.get(provider)
         surroundings = environ or {}
         if base_url is None:
             base_url = _base_url_from(profile, surroundings)
-        found = find_keys(profile, keys, surroundings)
+        found = find_keys(profile, keys, surroundings) if with_keys else ()
         return Adapter(
             profile,
             keys=found,

@@ -7,3 +7,4 @@ from .keys import (
     Secret as Secret,
     find_keys as find_keys,
 )
+from .tokens import AccessToken as AccessToken

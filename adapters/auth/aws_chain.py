@@ -13,8 +13,8 @@ provider chain", AWS SDKs' and tools' reference guide, read 2026-11, and the SDK
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
-from urllib.parse import urlencode, urlsplit
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -41,13 +41,11 @@ from .aws_results import AwsFound, found_in_json, found_in_xml, sts_refusal
 from .aws_sso import sso_credentials
 from .sigv4 import AwsCredentials, sign
 from .steps import (
-    Answer,
-    Ask,
     Exited,
-    Pause,
     RunProcess,
     Search,
     ask,
+    ask_nearby,
     call_to,
     json_object,
     read_file,
@@ -57,8 +55,6 @@ from .steps import (
 __all__ = ["container_uri", "find_aws_credentials", "from_profile", "imds_endpoint"]
 
 _PROCESS_SECONDS = 60.0
-_IMDS_SECONDS = 1.0
-_IMDS_TRIES = 3
 _IMDS_TOKEN_SECONDS = 21600
 _FORM = ("content-type", "application/x-www-form-urlencoded")
 
@@ -75,9 +71,21 @@ def find_aws_credentials(
     Raises :class:`ConfigurationError` where nothing is configured or something is wrongly so, :class:`AuthenticationError` where a service
     refuses, :class:`TransportError` where it does not answer.
     """
-    if not profile and (found := _from_environ(environ)) is not None:
-        return found
+    found = None if profile else _from_environ(environ)
+    if found is not None and (set_ := region or _region_in(environ)):
+        return msgspec.structs.replace(found, region=set_)
     settings = yield from load_settings(environ, profile=profile, region=region)
+    if found is None:
+        found = yield from _search(settings, now)
+    return msgspec.structs.replace(found, region=settings.region)
+
+
+def _region_in(environ: Mapping[str, str]) -> str | None:
+    return environ.get("AWS_REGION", "").strip() or environ.get("AWS_DEFAULT_REGION", "").strip() or None
+
+
+def _search(settings: AwsSettings, now: float) -> Search[AwsFound]:
+    """The chain from the files on."""
     properties = settings.shared.profiles.get(settings.profile)
     if has_credentials(properties or {}) or (settings.is_named and properties is None):
         return (yield from from_profile(settings, now))
@@ -87,7 +95,7 @@ def find_aws_credentials(
             raise ConfigurationError("AWS_WEB_IDENTITY_TOKEN_FILE is set, and AWS_ROLE_ARN is not")
         wanted = WebIdentity(role, token_file, settings.variable("AWS_ROLE_SESSION_NAME"))
         return (yield from _web_identity(settings, wanted, now))
-    if container_uri(environ) is not None:
+    if container_uri(settings.environ) is not None:
         return (yield from _container(settings))
     if (found := (yield from _imds(settings, is_wanted=False))) is not None:
         return found
@@ -263,7 +271,7 @@ def _container(settings: AwsSettings) -> Search[AwsFound]:
     if token:
         headers.append(("authorization", token))
     what = "the container's credential endpoint"
-    answer = yield from _ask_nearby("GET", uri, headers)
+    answer = yield from ask_nearby(call_to("GET", uri, headers))
     if answer.status != 200:
         raise refusal(f"a request to {what}", answer.status, None, "")
     return found_in_json(json_object(answer.body, f"the answer of {what}"), what, token="Token")
@@ -298,10 +306,12 @@ def _imds(settings: AwsSettings, *, is_wanted: bool) -> Search[AwsFound | None]:
         return None
     base = imds_endpoint(settings)
     try:
-        granted = yield from _ask_nearby(
-            "PUT",
-            f"{base}/latest/api/token",
-            [("x-aws-ec2-metadata-token-ttl-seconds", str(_IMDS_TOKEN_SECONDS))],
+        granted = yield from ask_nearby(
+            call_to(
+                "PUT",
+                f"{base}/latest/api/token",
+                [("x-aws-ec2-metadata-token-ttl-seconds", str(_IMDS_TOKEN_SECONDS))],
+            )
         )
     except TransportError as error:
         if is_wanted:
@@ -313,13 +323,15 @@ def _imds(settings: AwsSettings, *, is_wanted: bool) -> Search[AwsFound | None]:
             raise refusal("a token of the EC2 metadata service", granted.status, None, way_out)
         return None
     headers = [("x-aws-ec2-metadata-token", granted.body.decode("latin-1").strip())]
-    named = yield from _ask_nearby("GET", base + _IMDS_ROLES, headers)
+    named = yield from ask_nearby(call_to("GET", base + _IMDS_ROLES, headers))
     if named.status == 404:
         return None  # the instance has no role
     role = named.body.decode("utf-8", "replace").strip()
     if named.status != 200 or not role:
         raise refusal("the name of the instance's role", named.status, None, "")
-    given = yield from _ask_nearby("GET", f"{base}{_IMDS_ROLES}{urlsplit(role).path}", headers)
+    given = yield from ask_nearby(
+        call_to("GET", f"{base}{_IMDS_ROLES}{quote(role, safe='+=,.@_-')}", headers)
+    )
     what = f"the EC2 metadata service, for the role {role}"
     if given.status != 200:
         raise refusal(f"a request to {what}", given.status, None, "")
@@ -327,17 +339,3 @@ def _imds(settings: AwsSettings, *, is_wanted: bool) -> Search[AwsFound | None]:
     if said.get("Code", "Success") != "Success":
         raise AuthenticationError(f"{what}, says {said['Code']}", code=str(said["Code"]))
     return found_in_json(said, what, token="Token")
-
-
-def _ask_nearby(method: str, url: str, headers: Sequence[tuple[str, str]]) -> Search[Answer]:
-    """Ask a service of this machine: through no proxy, and with a second's patience, because it answers at once or is not there."""
-    call = call_to(method, url, headers)
-    pause = 0.1
-    for _ in range(_IMDS_TRIES - 1):
-        answer: Answer = yield Ask(call, _IMDS_SECONDS, is_direct=True)
-        if answer.status < 500:
-            return answer
-        yield Pause(pause)
-        pause *= 2
-    answer = yield Ask(call, _IMDS_SECONDS, is_direct=True)
-    return answer

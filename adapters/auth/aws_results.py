@@ -21,11 +21,12 @@ _ACCOUNT = re.compile(r"arn:[^:]*:[^:]*:[^:]*:(\d+):")
 
 
 class AwsFound(msgspec.Struct, frozen=True):
-    """Credentials, where they were found, and the account they belong to where that was said."""
+    """Credentials, where they were found, the account they belong to where that was said, and the region that is set beside them."""
 
     credentials: AwsCredentials
     source: str
     account_id: str | None = None
+    region: str | None = None
 
 
 def found_in_json(said: Mapping[str, Any], source: str, *, token: str) -> AwsFound:

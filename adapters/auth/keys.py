@@ -10,7 +10,7 @@ import msgspec
 from tercet.codecs.vocabulary import ConfigurationError
 
 from ..call import HttpCall
-from ..profile import AuthStyle, Profile
+from ..profile import KeyStyle, Profile
 
 __all__ = ["Anonymous", "Credential", "Key", "Secret", "find_keys"]
 
@@ -71,7 +71,7 @@ class Key:
 
     __slots__ = ("_header", "expires_at", "secret", "source", "style")
 
-    def __init__(self, value: str, *, style: AuthStyle, source: str, expires_at: float | None = None) -> None:
+    def __init__(self, value: str, *, style: KeyStyle, source: str, expires_at: float | None = None) -> None:
         check_key(value, source)
         self.secret = Secret(value)
         self.style = style
@@ -98,17 +98,18 @@ def find_keys(
 ) -> tuple[Key, ...]:
     """The keys of a provider: those ``given``, else the first variable of ``key_env`` that is set and not blank.
 
-    Returns nothing where the provider needs no key. Raises :class:`ConfigurationError` that names the variables looked for.
+    Returns nothing where the provider needs no key, or where its credentials are looked for elsewhere. Raises :class:`ConfigurationError` that
+    names the variables looked for.
     """
     if given:
         values = (given,) if isinstance(given, str) else tuple(given)
-        return tuple(Key(value, style=profile.auth, source="argument") for value in values)
+        return tuple(Key(value, style=profile.key_style, source="argument") for value in values)
     if use_environ:
         for name in profile.key_env:
             value = environ.get(name, "").strip()
             if value:
-                return (Key(value, style=profile.auth_env.get(name, profile.auth), source=name),)
-    if profile.key_required and profile.auth != "none":
+                return (Key(value, style=profile.auth_env.get(name, profile.key_style), source=name),)
+    if profile.key_required and profile.auth != "none" and not profile.finds_credentials:
         looked = f"; looked for {', '.join(profile.key_env)} in the environment" if profile.key_env else ""
         raise ConfigurationError(
             f"no key for {profile.label}{looked}. Set one of them, or pass keys={{{profile.id!r}: '...'}}.",

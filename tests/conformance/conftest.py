@@ -109,7 +109,7 @@ def open_row() -> OpenRow:
             models=(model.partition("/")[2] if profile.model_id == "after_slash" else model,),
             keys=None if is_open else {KEY},
             serving=None if make is None else make(adapter.wire_for(model).dialect),  # type: ignore[attr-defined]  # every wire has one
-            key_header=None if is_open else "authorization" if profile.auth == "bearer" else profile.auth,
+            key_header=None if is_open else "authorization" if profile.key_style == "bearer" else profile.key_style,
         )
         async with MemoryNetwork() as network:
             network.serve(adapter.origin, provider.serve if answers is None else ScriptedServer(answers))

@@ -1,0 +1,51 @@
+"""AWS credentials for the engine: found by the chain, kept while they last, found again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+
+from tercet.adapters.auth import Credential
+
+from .credentials import LoadedCredential
+from .searching import Searcher
+
+__all__ = ["AwsSource", "aws_source"]
+
+
+class AwsSource(LoadedCredential):
+    """Temporary credentials are found again when they end or are refused; long-term ones when they are refused, for the request after it."""
+
+    def invalidate(self, credential: Credential) -> bool:
+        """Forget it. Another one is likely only where it was temporary."""
+        return super().invalidate(credential) and credential.expires_at is not None
+
+
+def aws_source(
+    *,
+    profile: str | None = None,
+    region: str | None = None,
+    service: str = "bedrock",
+    environ: Mapping[str, str] | None = None,
+    searcher: Searcher | None = None,
+    wall: Callable[[], float] = time.time,
+) -> AwsSource:
+    """A source of what the default chain finds, for ``open_manager(credentials={"bedrock": aws_source(profile="work")})``.
+
+    ``profile`` and ``region`` go before the environment and the files; ``environ`` replaces ``os.environ``. Nothing is read before the first request.
+    """
+    surroundings = os.environ if environ is None else environ
+    driver = searcher or Searcher(environ=surroundings)
+
+    async def load() -> Credential:
+        # the chain, and what signs, are loaded when there is something to sign
+        from tercet.adapters.auth.aws_chain import find_aws_credentials
+        from tercet.adapters.auth.aws_credential import AwsCredential
+
+        found = await driver.run(
+            find_aws_credentials(surroundings, now=wall(), profile=profile, region=region)
+        )
+        return AwsCredential(found.credentials, region=found.region, service=service, source=found.source)
+
+    return AwsSource(load, wall)
