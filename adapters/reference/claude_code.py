@@ -198,7 +198,7 @@ class _Output:
         if get(message, "stop_reason") is not None:
             _check_for_error(text_of(get(blocks, 0, "text") or ""))
         names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-        counts = [get(message, "usage", name) or 0 for name in names]
+        counts = [_count(get(message, "usage", name)) for name in names]
         self._counts = [a + b for a, b in zip(self._counts, counts, strict=True)]
         return [chunk for block in blocks for chunk in _block_chunks(block)]
 
@@ -227,6 +227,10 @@ class _Output:
         return "\n\n".join(
             (f"Command failed with exit code {ended.code}: {command}", *(text for text in written if text))
         )
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _block_chunks(block: Any) -> list[Chunk]:

@@ -74,7 +74,9 @@ class GeminiFamily(Family):
         except TercetError as error:
             raise reworded(error, f"Gemini completion error: {error.message}") from error
         parts = items_of(get(answer, "candidates", 0, "content", "parts"))
-        text = "".join(part["text"] for part in parts if get(part, "text") and not get(part, "thought"))
+        text = "".join(
+            text_of(part["text"]) for part in parts if get(part, "text") and not get(part, "thought")
+        )
         sources = _sources(get(answer, "candidates", 0, "groundingMetadata"))
         if sources:
             links = ", ".join(f"[{place}]({source['url']})" for place, source in enumerate(sources, 1))

@@ -109,7 +109,9 @@ class GeminiCliFamily(Family):
         except TercetError as error:
             raise reworded(error, f"Gemini CLI completion error: {error.message}") from error
         parts = items_of(get(answer, "candidates", 0, "content", "parts"))
-        return "".join(part["text"] for part in parts if get(part, "text") and not get(part, "thought"))
+        return "".join(
+            text_of(part["text"]) for part in parts if get(part, "text") and not get(part, "thought")
+        )
 
     def _temperature(self) -> float:
         chosen = self.options.get("modelTemperature")
@@ -122,7 +124,8 @@ class GeminiCliFamily(Family):
             self._credentials = yield from _load(path)
         now: float = yield Now()
         known = self._credentials
-        if (known.get("expiry_date") or 0) < now * 1000:
+        until = known.get("expiry_date")
+        if not isinstance(until, (int, float)) or until < now * 1000:
             try:
                 self._credentials = known = yield from self._renewed(known, now)
             except (ProviderError, TransportError) as error:

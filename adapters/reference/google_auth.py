@@ -122,7 +122,7 @@ class GoogleTokens:
         pays = get(self._credentials, "quota_project_id") or self._env.get("GOOGLE_CLOUD_QUOTA_PROJECT")
         return {
             "Authorization": f"Bearer {self._token}",
-            **({"x-goog-user-project": pays} if pays else {}),
+            **({"x-goog-user-project": text_of(pays)} if pays else {}),
         }
 
     def _ask(self, now: float) -> Conversation[Any]:
@@ -132,11 +132,17 @@ class GoogleTokens:
         form = "application/x-www-form-urlencoded"
         match known.get("type"):
             case "service_account":
-                claims = service_account_claims(known["client_email"], CLOUD_PLATFORM, _JWT_TOKEN_URL, now)
-                proof = {"grant_type": _JWT_GRANT, "assertion": signed_jwt(claims, known["private_key"])}
+                email = _field(known, "client_email")
+                claims = service_account_claims(email, CLOUD_PLATFORM, _JWT_TOKEN_URL, now)
+                proof = {
+                    "grant_type": _JWT_GRANT,
+                    "assertion": signed_jwt(claims, _field(known, "private_key")),
+                }
                 ask = Ask(_JWT_TOKEN_URL, form, urlencode(proof).encode(), accept="application/json")
             case "authorized_user":
-                body = refresh_form(known["refresh_token"], known["client_id"], known["client_secret"])
+                body = refresh_form(
+                    *(_field(known, name) for name in ("refresh_token", "client_id", "client_secret"))
+                )
                 ask = Ask(TOKEN_URL, form, body)
             case None:
                 return (yield from _metadata_token())
@@ -166,6 +172,13 @@ def _parsed(text: str, where: str) -> Mapping[str, Any]:
         value = None
     if not is_object(value):
         raise ConfigurationError(f"the Google credentials in {where} are not a JSON object")
+    return value
+
+
+def _field(credentials: Mapping[str, Any], name: str) -> str:
+    value = credentials.get(name)
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"the Google credentials have no {name}")
     return value
 
 

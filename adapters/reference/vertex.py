@@ -113,7 +113,7 @@ class AnthropicVertexFamily(Family):
         except TercetError as error:
             raise reworded(error, f"Vertex completion error: {error.message}") from error
         block = get(answer, "content", 0)
-        return text_of(block["text"]) if get(block, "type") == "text" else ""
+        return text_of(get(block, "text") or "") if get(block, "type") == "text" else ""
 
     def list_models(self) -> Conversation[Any]:
         """The table of all models on Vertex AI."""
