@@ -105,8 +105,12 @@ if _TYPE_CHECKING:
         Inspection as Inspection,
         ProviderManager as ProviderManager,
         TokenStream as TokenStream,
+        aws_source as aws_source,
+        google_source as google_source,
         httpx_sender as httpx_sender,
+        oauth_file_source as oauth_file_source,
         open_manager as open_manager,
+        token_source as token_source,
     )
 
     __version__: str
@@ -129,7 +133,10 @@ _HOMES = {
         "AdaptiveRateLimiter BackpressureController BreakerState CircuitBreaker Clocks HealthMonitor HedgePolicy ProviderMetrics "
         "RetryPolicy Route Target"
     ),
-    "tercet.engine.runtime": "AiProvider AttemptRecord Inspection ProviderManager TokenStream httpx_sender open_manager",
+    "tercet.engine.runtime": (
+        "AiProvider AttemptRecord Inspection ProviderManager TokenStream aws_source google_source httpx_sender oauth_file_source "
+        "open_manager token_source"
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -215,10 +222,14 @@ __all__ = [
     "UsageReport",
     "__version__",
     "assistant",
+    "aws_source",
     "fold",
+    "google_source",
     "httpx_sender",
+    "oauth_file_source",
     "open_manager",
     "system",
+    "token_source",
     "tool_result",
     "user",
 ]

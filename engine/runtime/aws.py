@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from tercet.adapters.auth import Credential
+from tercet.codecs.vocabulary import ConfigurationError
 
 from .credentials import LoadedCredential
 from .searching import Searcher
@@ -24,6 +25,9 @@ class AwsSource(LoadedCredential):
 
 def aws_source(
     *,
+    access_key: str | None = None,
+    secret_key: str | None = None,
+    session_token: str | None = None,
     profile: str | None = None,
     region: str | None = None,
     service: str = "bedrock",
@@ -33,8 +37,11 @@ def aws_source(
 ) -> AwsSource:
     """A source of what the default chain finds, for ``open_manager(credentials={"bedrock": aws_source(profile="work")})``.
 
-    ``profile`` and ``region`` go before the environment and the files; ``environ`` replaces ``os.environ``. Nothing is read before the first request.
+    ``access_key`` and ``secret_key`` (and ``session_token``) are taken as they are. ``profile`` and ``region`` go before the environment and the files; ``environ`` replaces ``os.environ``. Nothing is read before the first request. Raises :class:`ConfigurationError`
+    for half a pair.
     """
+    if (access_key is None) != (secret_key is None):
+        raise ConfigurationError("access_key and secret_key go together: one of them was not given")
     surroundings = os.environ if environ is None else environ
     driver = searcher or Searcher(environ=surroundings)
 
@@ -42,7 +49,12 @@ def aws_source(
         # the chain, and what signs, are loaded when there is something to sign
         from tercet.adapters.auth.aws_chain import find_aws_credentials
         from tercet.adapters.auth.aws_credential import AwsCredential
+        from tercet.adapters.auth.sigv4 import AwsCredentials
 
+        if access_key is not None and secret_key is not None:
+            keys = AwsCredentials(access_key, secret_key, session_token)
+            place = region or surroundings.get("AWS_REGION") or surroundings.get("AWS_DEFAULT_REGION")
+            return AwsCredential(keys, region=place, service=service)
         found = await driver.run(
             find_aws_credentials(surroundings, now=wall(), profile=profile, region=region)
         )
