@@ -24,6 +24,11 @@ _VERTEX = "/v1beta1/projects/{project}/locations/{location}/publishers/google/mo
 _VERTEX_CLAUDE = "/v1/projects/{project}/locations/{location}/publishers/anthropic/models"
 _VERTEX_OPEN = "/v1/projects/{project}/locations/{location}/endpoints/openapi"
 
+_BEDROCK_IN_CHINA = {
+    f"region={region}": f"https://bedrock-runtime.{region}.amazonaws.com.cn"
+    for region in ("cn-north-1", "cn-northwest-1")
+}
+
 PROFILES: tuple[Profile, ...] = (
     Profile(
         id="anthropic",
@@ -87,6 +92,54 @@ PROFILES: tuple[Profile, ...] = (
         ),
         notice="The model is the deployment's name.",
         docs="https://learn.microsoft.com/azure/ai-foundry/openai/reference",
+        as_of=_AS_OF,
+    ),
+    Profile(
+        id="bedrock",
+        name="Amazon Bedrock",
+        base_url="https://bedrock-runtime.{region}.amazonaws.com",
+        settings={"region": "us-east-1"},
+        settings_env={"region": ("AWS_REGION", "AWS_DEFAULT_REGION")},
+        base_url_for=_BEDROCK_IN_CHINA,
+        base_url_env={"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "", "AWS_ENDPOINT_URL": ""},
+        wire="bedrock_converse",
+        auth="aws",
+        key_env=("AWS_BEARER_TOKEN_BEDROCK",),
+        default_model="global.anthropic.claude-sonnet-4-6",
+        capabilities=ProviderCapabilities(
+            tools=True,
+            reasoning=True,
+            images=True,
+            files=True,
+            structured_output=True,
+            prompt_caching=True,
+            citations=True,
+            count_tokens=True,
+            list_models=False,
+        ),
+        notice="Most models of 2025 and later answer to inference profiles only: 'us.', 'eu.', 'global.' in front of the id.",
+        docs="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html",
+        as_of=_AS_OF,
+    ),
+    Profile(
+        id="bedrock-invoke",
+        name="Amazon Bedrock (InvokeModel)",
+        base_url="https://bedrock-runtime.{region}.amazonaws.com",
+        settings={"region": "us-east-1"},
+        settings_env={"region": ("AWS_REGION", "AWS_DEFAULT_REGION")},
+        base_url_for=_BEDROCK_IN_CHINA,
+        base_url_env={"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "", "AWS_ENDPOINT_URL": ""},
+        wire="bedrock_invoke",
+        dialect={"family": "claude"},
+        auth="aws",
+        key_env=("AWS_BEARER_TOKEN_BEDROCK",),
+        default_model="global.anthropic.claude-sonnet-4-6",
+        catalog="bedrock",
+        capabilities=ProviderCapabilities(
+            tools=True, reasoning=True, images=True, prompt_caching=True, count_tokens=True, list_models=False
+        ),
+        notice="Each maker's own API: for Titan Text, imported models, and what Converse does not know of Claude.",
+        docs="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModelWithResponseStream.html",
         as_of=_AS_OF,
     ),
     Profile(
@@ -422,7 +475,9 @@ PROFILES: tuple[Profile, ...] = (
         base_url="https://api.openai.com/v1",
         key_env=("OPENAI_API_KEY",),
         base_url_env={"OPENAI_BASE_URL": ""},
-        dialects={"openai_responses": {"encrypted_reasoning": "always"}},  # models that have no other API all reason
+        dialects={
+            "openai_responses": {"encrypted_reasoning": "always"}
+        },  # models that have no other API all reason
         default_model="gpt-5.1",
         capabilities=ProviderCapabilities(
             tools=True, reasoning=True, images=True, files=True, structured_output=True, prompt_caching=True

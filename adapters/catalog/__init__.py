@@ -1,10 +1,12 @@
 """Facts about models, as data files with their source and date, one file a provider, read when first asked for.
 
 An entry whose id ends in ``*`` stands for every id that begins so; an exact entry wins over it, and a longer one over a shorter.
+``in_front`` of a file is a regular expression of what may stand in front of an id without changing the model: a region (``eu.``), an ARN.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -20,12 +22,14 @@ class _File(msgspec.Struct):
     source: str
     as_of: str
     models: list[Model]
+    in_front: str = ""
 
 
 class Catalog:
     """The models of one provider that are known beforehand."""
 
-    def __init__(self, models: Sequence[Model] = ()) -> None:
+    def __init__(self, models: Sequence[Model] = (), *, in_front: str = "") -> None:
+        self._in_front = re.compile(in_front)
         self._exact: Mapping[str, Model] = {model.id: model for model in models if not model.id.endswith("*")}
         self._prefixes = sorted(
             (model for model in models if model.id.endswith("*")), key=lambda m: -len(m.id)
@@ -45,7 +49,11 @@ class Catalog:
         for pattern in self._prefixes:
             if model_id.startswith(pattern.id[:-1]):
                 return msgspec.structs.replace(pattern, id=model_id)
-        return None
+        found = self._in_front.match(model_id)
+        if found is None or not found[0]:
+            return None
+        model = self.get(model_id[found.end() :])
+        return None if model is None else msgspec.structs.replace(model, id=model_id)
 
 
 @cache
@@ -57,7 +65,8 @@ def load_catalog(name: str) -> Catalog:
     facts = msgspec.json.decode(file.read_bytes(), type=_File)
     stamp = msgspec.structs.replace
     return Catalog(
-        [stamp(m, provider=name, source=m.source or facts.source, as_of=facts.as_of) for m in facts.models]
+        [stamp(m, provider=name, source=m.source or facts.source, as_of=facts.as_of) for m in facts.models],
+        in_front=facts.in_front,
     )
 
 

@@ -185,7 +185,7 @@ def _request(given: _Body, members: Mapping[str, msgspec.Raw], dialect: Dialect,
     if tools is None:
         extra["toolConfig"] = _value(members["toolConfig"])
     fields = dict(given.additional_model_request_fields or {})
-    family = dialect.family or family_of(model)
+    family = family_of(model) or dialect.family
     top_k = _top_k(fields, family)
     config = dict(given.output_config or {})
     form = _format(config.pop("textFormat", None))

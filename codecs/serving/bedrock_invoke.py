@@ -205,7 +205,7 @@ class BedrockInvokeServing:
         return self._read(family, plain, body, model), streamed is not None
 
     def _family(self, model: str) -> str | None:
-        return self.dialect.family or family_of(model)
+        return family_of(model) or self.dialect.family
 
     def _read(self, family: str, path: str, body: bytes, model: str) -> ChatRequest:
         if family == "claude":

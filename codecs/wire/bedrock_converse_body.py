@@ -146,7 +146,7 @@ def converse_body(request: ChatRequest, dialect: Dialect) -> dict[str, Any]:
     for field in REJECTS:
         if getattr(request, field) is not None:
             _refuse(field, getattr(request, field))
-    family = dialect.family or family_of(request.model)
+    family = family_of(request.model) or dialect.family
     writer = _Writer(dialect)
     system, messages = writer.conversation(request.turns)
     if not messages:

@@ -61,7 +61,7 @@ class BedrockInvokeWire:
                 raise UnsupportedError(
                     f"no model behind InvokeModel takes {field}={getattr(request, field)!r}"
                 )
-        family = self.dialect.family or family_of(request.model)
+        family = family_of(request.model) or self.dialect.family
         writer = WRITERS.get(family or "")
         if writer is None or family is None:
             raise UnsupportedError(

@@ -103,7 +103,7 @@ class InvokeInterpreter:
             if failure is not None and not self.is_complete:
                 raise error_in_stream(failure, data)
             return
-        said = decode_lenient(CHUNK, data).bytes
+        said = decode_lenient(CHUNK, data).data
         metrics = decode_lenient(METRICS, said).metrics if b"invocationMetrics" in said else None
         if self._reader is None:
             self._reader = _reader_of(said, self._dialect)
@@ -119,7 +119,7 @@ class InvokeInterpreter:
                 "the answer was cut off: the stream ended before the model said anything"
             )
         self._reader.finish(into)
-        self.is_complete = self._reader.is_complete
+        self.is_complete: bool = self._reader.is_complete
 
     def whole(self, body: bytes, into: list[StreamToken]) -> None:
         """A whole answer. One that does not say why it ended is a :class:`ProtocolError`."""

@@ -33,7 +33,7 @@ __all__ = [
 class Chunk(msgspec.Struct, frozen=True):
     """``chunk``: one object of the model's, in base64."""
 
-    bytes: bytes = b""
+    data: bytes = msgspec.field(default=b"", name="bytes")
 
 
 class Metrics(msgspec.Struct, frozen=True, gc=False, rename="camel"):
