@@ -28,7 +28,7 @@ from tercet.codecs.vocabulary import (
 from tercet.codecs.wire import Wire, WireRequest
 
 from .auth import Key
-from .call import HttpCall
+from .call import HttpCall, Origin
 from .catalog import Catalog, cost, load_catalog
 from .profile import Profile
 from .settings import Settings
@@ -65,16 +65,17 @@ class Adapter:
         if profile.status == "sunset" and base_url is None:
             raise ConfigurationError(f"{profile.label} has ended. {profile.notice}", provider=profile.id)
         self.profile = profile
-        self.keys = tuple(keys)
+        self.keys: tuple[Key, ...] = tuple(keys)
         self._settings = Settings(profile, {**profile.settings, **(settings or {})})
-        self.base_url = (base_url or self._settings.base_url()).rstrip("/")
-        self.origin, self._prefix = parse_base_url(self.base_url)
+        self.base_url: str = (base_url or self._settings.base_url()).rstrip("/")
+        origin, self._prefix = parse_base_url(self.base_url)
+        self.origin: Origin = origin
         self.unsupported: Unsupported = unsupported
         self._headers = tuple({"user-agent": _USER_AGENT, **profile.headers, **(headers or {})}.items())
         self._wires: dict[str, Wire] = {}
         self._catalog: Catalog | None = None
         self._dialect = self._settings.dialect(profile.dialect)
-        self.wire = make_wire(profile.wire, self._dialect)
+        self.wire: Wire = make_wire(profile.wire, self._dialect)
         for door in profile.doors.values():
             make_wire(door.wire, self._settings.dialect(door.dialect))  # a wrong dialect shows here
         for wire, dialect in profile.dialects.items():
@@ -179,7 +180,7 @@ class Adapter:
         It is the one that the model's facts name, if the row speaks that; else that of the model's door; else the row's.
         """
         facts = self.catalog.get(model)
-        own = facts.dialect if facts is not None else {}
+        own: Mapping[str, Any] = {} if facts is None else facts.dialect
         asked = facts.wire if facts is not None and facts.wire in self.profile.dialects else None
         pattern = next((pattern for pattern in self.profile.doors if fnmatchcase(model, pattern)), None)
         if pattern is None and asked is None and not own:

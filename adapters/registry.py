@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -84,11 +84,12 @@ class ProviderRegistry:
                 f"the provider file has {name!r} outside a table; write [{name}] and its fields below"
             )
         known = self._profiles.get(name)
-        values = msgspec.to_builtins(known) if known is not None else {"id": name}
-        if known is not None and isinstance(table.get("settings"), dict):
-            table = {**table, "settings": {**known.settings, **table["settings"]}}
+        values: dict[str, Any] = msgspec.to_builtins(known) if known is not None else {"id": name}
+        said = cast("dict[str, Any]", table)
+        if known is not None and isinstance(said.get("settings"), dict):
+            said = {**said, "settings": {**known.settings, **said["settings"]}}
         try:
-            return msgspec.convert({**values, **table}, Profile)
+            return msgspec.convert({**values, **said}, Profile)
         except msgspec.ValidationError as error:
             raise ConfigurationError(f"provider {name!r}: {error}") from None
 

@@ -17,8 +17,8 @@ from tercet.codecs.serving.openai_chat import OpenAIChatServing
 from tercet.testing import MemoryNetwork, ScriptedExchange, ScriptedServer, SimulatedProvider
 
 KEY = "row-key-123456"
-ELSEWHERE: dict[str, str] = {}
-"""Rows without an HTTP API of their own, and where they are tested instead."""
+ELSEWHERE = {"claude-code": "tests/wire/test_claude_cli.py"}
+"""Rows that speak no HTTP (a program's standard input and output), and where they are tested instead."""
 
 _DIALECTS: dict[str, Callable[[Any], Any]] = {
     "openai_chat": lambda dialect: OpenAIChatServing(dialect=dialect),
@@ -109,7 +109,11 @@ def open_row() -> OpenRow:
             models=(model.partition("/")[2] if profile.model_id == "after_slash" else model,),
             keys=None if is_open else {KEY},
             serving=None if make is None else make(adapter.wire_for(model).dialect),  # type: ignore[attr-defined]  # every wire has one
-            key_header=None if is_open else "authorization" if profile.key_style == "bearer" else profile.key_style,
+            key_header=None
+            if is_open
+            else "authorization"
+            if profile.key_style == "bearer"
+            else profile.key_style,
         )
         async with MemoryNetwork() as network:
             network.serve(adapter.origin, provider.serve if answers is None else ScriptedServer(answers))
@@ -127,3 +131,8 @@ def open_row() -> OpenRow:
         assert network.open_connections == 0
 
     return opened
+
+
+@pytest.fixture
+def elsewhere() -> Mapping[str, str]:
+    return ELSEWHERE
