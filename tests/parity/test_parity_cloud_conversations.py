@@ -948,3 +948,16 @@ def test_whatever_the_editor_answers() -> None:
         model = {**GPT, "name": spoiled("n", chance)}
         world = World(host=[[model], spoiled(1, chance), 1, None, *parts, spoiled(1, chance)])
         survives(world, editor().create_message("s", MESSAGES))
+
+
+def test_odd_credentials_files_give_keys_or_a_typed_error(shared: Path) -> None:
+    """AWS's own corpus of broken profiles: never a crash, and never half a key."""
+    files = sorted((shared / "vectors/aws-config/profile-parser").rglob("*"))
+    count = 0
+    for file in files:
+        if not file.is_file():
+            continue
+        count += 1
+        world = World([said({})], {"~/.aws/credentials": file.read_bytes().decode("utf-8", "replace")})
+        survives(world, bedrock(awsAccessKey=None, awsSecretKey=None).complete_prompt("x"))
+    assert count >= 40
