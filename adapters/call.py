@@ -25,8 +25,8 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
         if self.scheme in ("exec", "unix"):
             return f"{self.scheme}://{self.host}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        default = 443 if self.scheme == "https" else 80
-        return f"{self.scheme}://{host}" if self.port == default else f"{self.scheme}://{host}:{self.port}"
+        is_usual = (self.scheme, self.port) in (("https", 443), ("http", 80))
+        return f"{self.scheme}://{host}" if is_usual else f"{self.scheme}://{host}:{self.port}"
 
     @property
     def authority(self) -> str:

@@ -6,9 +6,7 @@ enough. Nothing of it is left on the disk when the program ends.
 
 from __future__ import annotations
 
-import errno
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import IO
@@ -16,7 +14,9 @@ from typing import IO
 import trio
 
 from tercet.adapters.reference import Exited, RunProcess
-from tercet.codecs.vocabulary import ConfigurationError, ConnectError, ProtocolError
+from tercet.codecs.vocabulary import ConfigurationError, ProtocolError
+
+from .process import open_program
 
 __all__ = ["ChildProcess", "read_file", "start_process", "write_file"]
 
@@ -104,22 +104,9 @@ async def start_process(wanted: RunProcess) -> ChildProcess:
     """Start a program. Raises ``ConnectError`` (phase ``process``) where it cannot be started, code ``ENOENT`` where there is none."""
     stderr = tempfile.TemporaryFile()  # noqa: SIM115 - the child process keeps it until it is closed
     try:
-        with tempfile.TemporaryFile() as stdin:
-            stdin.write(wanted.stdin)
-            stdin.seek(0)
-            process = await trio.lowlevel.open_process(
-                list(wanted.argv),
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                env={**os.environ, **wanted.env},
-            )
-    except OSError as error:
-        stderr.close()
-        code = errno.errorcode.get(error.errno or 0)
-        raise ConnectError(
-            f"{wanted.argv[0]} cannot be started: {error.strerror}", phase="process", code=code
-        ) from None
+        process = await open_program(
+            wanted.argv, wanted.stdin, env={**os.environ, **wanted.env}, stderr=stderr
+        )
     except BaseException:
         stderr.close()
         raise
