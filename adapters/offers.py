@@ -45,11 +45,17 @@ class Offer(msgspec.Struct, frozen=True):
         return f"{self.provider} ({self.door})" if self.door else self.provider
 
 
+_SAMPLES = {"bedrock_invoke": "anthropic.claude-sample"}
+"""Where the id says whose words are spoken (InvokeModel), not every id will do."""
+
+
 def sample_model(profile: Profile, door: str = "") -> str:
     """A model id that goes through the door and that no catalog knows."""
     if door:
         return door.replace("*", "sample-model")
-    return "vendor/sample-model" if profile.model_id == "after_slash" else "sample-model"
+    if profile.model_id == "after_slash":
+        return "vendor/sample-model"
+    return _SAMPLES.get(profile.wire, "sample-model")
 
 
 def offers(profile: Profile) -> Iterator[Offer]:

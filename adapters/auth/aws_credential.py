@@ -31,9 +31,9 @@ class AwsCredential:
         source: str = "argument",
     ) -> None:
         self._credentials = credentials
-        self.region = region
-        self.service = service
-        self.source = source
+        self.region: str | None = region
+        self.service: str = service
+        self.source: str = source
 
     def __repr__(self) -> str:
         return f"<AwsCredential for {self.service} from {self.source}>"

@@ -73,10 +73,10 @@ class Key:
 
     def __init__(self, value: str, *, style: KeyStyle, source: str, expires_at: float | None = None) -> None:
         check_key(value, source)
-        self.secret = Secret(value)
+        self.secret: Secret = Secret(value)
         self.style = style
-        self.source = source
-        self.expires_at = expires_at
+        self.source: str = source
+        self.expires_at: float | None = expires_at
         self._header = ("authorization", f"Bearer {value}") if style == "bearer" else (str(style), value)
 
     def __repr__(self) -> str:

@@ -84,10 +84,10 @@ class AwsCredentials:
                 )
         if not secret_key:
             raise ConfigurationError("the AWS secret access key is empty")
-        self.access_key = access_key
-        self.secret_key = Secret(secret_key)
-        self.session_token = Secret(session_token) if session_token else None
-        self.expires_at = expires_at
+        self.access_key: str = access_key
+        self.secret_key: Secret = Secret(secret_key)
+        self.session_token: Secret | None = Secret(session_token) if session_token else None
+        self.expires_at: float | None = expires_at
 
     def __repr__(self) -> str:
         kind = "temporary" if self.session_token is not None else "long-term"

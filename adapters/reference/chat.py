@@ -49,13 +49,13 @@ class ChatFamily(Family):
         super().__init__(setup)
         self.row = row
         if row.settings:
-            self.options = row.settings(self.options)
+            self.options: Facts = row.settings(self.options)
         key = self.options.get(row.key)
         if row.needs_key and not is_true(key):
             raise ConfigurationError(row.needs_key)
         self.key: str = row.no_key if key is None else key
         self.models: Mapping[str, Facts] = {}  # the list, where calls fetch it
-        self.client = (row.client or plain_client)(self)
+        self.client: Client = (row.client or plain_client)(self)
         self._fetched: dict[str, tuple[float, Any]] = {}  # what was fetched, and until when it is good
 
     def get_model(self) -> dict[str, Any]:

@@ -52,9 +52,9 @@ class Family(ABC):
     """The operations that every handler has. Each gives a conversation; nothing happens until it is driven."""
 
     def __init__(self, setup: Setup) -> None:
-        self.options = setup.options
-        self.env = setup.env
-        self.identity = setup.identity
+        self.options: Mapping[str, Any] = setup.options
+        self.env: Mapping[str, str] = setup.env
+        self.identity: Mapping[str, str] = setup.identity
         self._count_text = setup.count_text
 
     @abstractmethod

@@ -57,7 +57,7 @@ class QwenCodeFamily(ChatFamily):
         base = text_of(credentials.get("resource_url") or _BASE)
         if not base.startswith(("http://", "https://")):
             base = f"https://{base}"
-        self.client = Client(
+        self.client: Client = Client(
             base if base.endswith("/v1") else f"{base}/v1",
             merge_headers(
                 sdk_headers(self.env),

@@ -340,7 +340,7 @@ class SseDecoder(Closable):
         data += value
 
     def _dispatch(self, events: list[SseEvent]) -> None:
-        self.last_event_id = self._id
+        self.last_event_id: str = self._id
         data = self._data
         if data is not None:
             whole = bytes(data) if isinstance(data, bytearray) else data

@@ -54,7 +54,7 @@ class GeminiServing:
     content_type = "text/event-stream"
 
     def __init__(self, dialect: Dialect | None = None) -> None:
-        self.dialect = Dialect() if dialect is None else dialect
+        self.dialect: Dialect = Dialect() if dialect is None else dialect
         self._stream_path = _pattern(self.dialect.stream_path)
         self._chat_path = _pattern(self.dialect.chat_path)
 

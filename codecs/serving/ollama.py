@@ -47,7 +47,7 @@ class OllamaServing:
     content_type = "application/x-ndjson"
 
     def __init__(self, dialect: Dialect | None = None) -> None:
-        self.dialect = Dialect() if dialect is None else dialect
+        self.dialect: Dialect = Dialect() if dialect is None else dialect
 
     def request(self, method: str, path: str, body: bytes, /) -> tuple[ChatRequest, bool]:
         """See ``serving.base.Serving``."""

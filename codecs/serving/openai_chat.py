@@ -74,7 +74,7 @@ class OpenAIChatServing:
     content_type = "text/event-stream"
 
     def __init__(self, *, name: str | None = None, dialect: Dialect = _OPENAI) -> None:
-        self.name = name or dialect.origin or "openai_chat"
+        self.name: str = name or dialect.origin or "openai_chat"
         self.dialect = dialect
 
     def request(self, method: str, path: str, body: bytes, /) -> tuple[ChatRequest, bool]:

@@ -104,9 +104,9 @@ class TercetError(Exception):
         self.code = code
         self.request_id = request_id
         self.retry_after = retry_after
-        self.retryable = self.default_retryable if retryable is None else retryable
+        self.retryable: bool = self.default_retryable if retryable is None else retryable
         self.attempt = attempt
-        self.body = body[:2000]
+        self.body: str = body[:2000]
         self.response = response
         self.attempts: tuple[TercetError, ...] = tuple(attempts)
 

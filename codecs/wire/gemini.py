@@ -65,7 +65,7 @@ class GeminiWire:
     rejects = REJECTS
 
     def __init__(self, dialect: Dialect | None = None) -> None:
-        self.dialect = Dialect() if dialect is None else dialect
+        self.dialect: Dialect = Dialect() if dialect is None else dialect
 
     def chat(self, request: ChatRequest, /, *, stream: bool) -> WireRequest:
         """The request for an answer. Raises :class:`UnsupportedError` for what Gemini cannot say (see ``gemini_body``),

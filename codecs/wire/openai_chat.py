@@ -47,9 +47,9 @@ class OpenAIChatWire:
     __slots__ = ("dialect", "name", "origin")
 
     def __init__(self, dialect: Dialect = _OPENAI, *, name: str = "openai_chat") -> None:
-        self.dialect = dialect
-        self.name = name
-        self.origin = dialect.origin or name
+        self.dialect: Dialect = dialect
+        self.name: str = name
+        self.origin: str = dialect.origin or name
 
     def __repr__(self) -> str:
         return f"<OpenAIChatWire {self.origin}>"

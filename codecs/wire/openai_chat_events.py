@@ -298,7 +298,7 @@ class ChatInterpreter:
             OpaqueDelta(self._origin, kind, merged_details(pieces)) for kind, pieces in self._kept.items()
         )
         into.append(Finish(reason, raw, self._stop, self._id, self._model))
-        self.is_complete = True
+        self.is_complete: bool = True
 
     def _flush(self, into: list[StreamToken]) -> None:
         held = self._thoughts.flush()

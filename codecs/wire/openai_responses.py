@@ -41,9 +41,9 @@ class OpenAIResponsesWire:
     __slots__ = ("dialect", "name", "origin")
 
     def __init__(self, dialect: Dialect = _OPENAI, *, name: str = "openai_responses") -> None:
-        self.dialect = dialect
-        self.name = name
-        self.origin = dialect.origin or name
+        self.dialect: Dialect = dialect
+        self.name: str = name
+        self.origin: str = dialect.origin or name
 
     def __repr__(self) -> str:
         return f"<OpenAIResponsesWire {self.origin}>"

@@ -209,38 +209,40 @@ class _Writer:
             self._written.append({**item, **(more or {}), **(turn.extra or {})})
 
     def _assistant(self, turn: Message) -> None:
-        content: list[Any] = []
-        signature: str | None = None
-
-        def close() -> None:
-            more = _members(signature, "the signature of a text")
-            self._message("assistant", content, turn, more)
-            content.clear()
-
+        """Texts that follow each other are one message, unless what they go back with differs (``phase``)."""
+        texts: list[Text] = []
         for part in turn.parts:
+            item: Any = None
             match part:
                 case Text():
-                    own = part.signature if part.origin == self._origin else None
-                    if own != signature:
-                        close()
-                        signature = own
-                    if part.text:
-                        content = [*content, {"type": "output_text", "text": part.text}]
+                    if texts and self._own(texts[-1]) != self._own(part):
+                        self._texts(texts, turn)
+                        texts = []
+                    texts.append(part)
+                    continue
                 case Reasoning():
                     item = self._reasoning(part)
-                    if item is not None:
-                        close()
-                        self._written.append(item)
                 case ToolCall():
-                    close()
-                    self._written.append(self._call(part))
+                    item = self._call(part)
                 case Opaque():
                     if part.origin == self._origin:
-                        close()
-                        self._written.append(_checked(part.json, f"the opaque part {part.kind!r}"))
+                        item = _checked(part.json, f"the opaque part {part.kind!r}")
                 case Image() | File() | ToolResult():
                     raise _unsupported("content of an assistant message", type(part).__name__)
-        close()
+            if item is not None:
+                self._texts(texts, turn)
+                texts = []
+                self._written.append(item)
+        self._texts(texts, turn)
+
+    def _texts(self, texts: list[Text], turn: Message) -> None:
+        content = [{"type": "output_text", "text": text.text} for text in texts if text.text]
+        if content:
+            more = _members(self._own(texts[0]), "the signature of a text")
+            self._message("assistant", content, turn, more)
+
+    def _own(self, part: Text | ToolCall) -> str | None:
+        return part.signature if part.origin == self._origin else None
 
     def _others(self, turn: Message) -> None:
         """Results first, as they answer the turn before; then what the user says with them."""
@@ -304,9 +306,7 @@ class _Writer:
         return item
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
-        more = _members(
-            call.signature if call.origin == self._origin else None, f"the signature of tool call {call.id!r}"
-        )
+        more = _members(self._own(call), f"the signature of tool call {call.id!r}")
         call_id = _call_id(call.id)
         if more.get("type") == msgspec.Raw(b'"custom_tool_call"'):
             self._custom.add(call_id)

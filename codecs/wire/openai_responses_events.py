@@ -223,7 +223,7 @@ class ResponsesInterpreter:
             raw = "completed"
             reason = "content_filter" if self._has_refused else "tool_calls" if self._calls else "stop"
         into.append(Finish(reason, raw, None, self._id, self._model))
-        self.is_complete = True
+        self.is_complete: bool = True
 
     # Text ---------------------------------------------------------------------------------------------------------------
 

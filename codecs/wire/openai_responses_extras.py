@@ -36,7 +36,7 @@ class Item:
     kind = "opaque"
 
     def __init__(self, name: str) -> None:
-        self.name = name  # the provider's id
+        self.name: str = name  # the provider's id
 
 
 class Growing:
@@ -53,7 +53,9 @@ class Growing:
         said = "".join(self.pieces)
         if len(whole) <= len(said) or not whole.startswith(said):
             return ""
-        self.joiner = SurrogateJoiner()  # the half of a character that it may hold is in the rest
+        self.joiner: SurrogateJoiner = (
+            SurrogateJoiner()
+        )  # the half of a character that it may hold is in the rest
         return whole[len(said) :]
 
 
@@ -63,10 +65,10 @@ class Part:
     __slots__ = ("citations", "number", "signature", "text")
 
     def __init__(self, number: int, signature: str | None) -> None:
-        self.number = number
-        self.signature = signature
-        self.text = Growing()
-        self.citations = 0
+        self.number: int = number
+        self.signature: str | None = signature
+        self.text: Growing = Growing()
+        self.citations: int = 0
 
 
 class Message(Item):
@@ -91,8 +93,8 @@ class Thought(Item):
 
     def __init__(self, name: str, number: int) -> None:
         super().__init__(name)
-        self.number = number
-        self.joiner = SurrogateJoiner()
+        self.number: int = number
+        self.joiner: SurrogateJoiner = SurrogateJoiner()
         self.section: tuple[int, int] | None = None
 
 
@@ -103,10 +105,10 @@ class Call(Item):
 
     def __init__(self, name: str, number: int, kind: str, signature: str | None) -> None:
         super().__init__(name)
-        self.number = number
-        self.kind = kind
-        self.signature = signature
-        self.arguments = Growing()
+        self.number: int = number
+        self.kind: str = kind
+        self.signature: str | None = signature
+        self.arguments: Growing = Growing()
 
 
 def members(raw: bytes, known: tuple[str, ...]) -> str | None:

@@ -39,10 +39,10 @@ class Admission:
     __slots__ = ("is_open", "is_running", "owner", "size")
 
     def __init__(self, owner: BackpressureController, size: int, is_running: bool) -> None:
-        self.owner = owner
-        self.size = size
-        self.is_running = is_running
-        self.is_open = True
+        self.owner: BackpressureController = owner
+        self.size: int = size
+        self.is_running: bool = is_running
+        self.is_open: bool = True
 
     def __repr__(self) -> str:
         state = "running" if self.is_running else "queued"

@@ -50,12 +50,12 @@ class Pass:
     __slots__ = ("generation", "given_at", "has_shown", "is_open", "is_probe", "owner")
 
     def __init__(self, owner: CircuitBreaker, generation: int, is_probe: bool, given_at: float) -> None:
-        self.owner = owner
-        self.generation = generation
-        self.is_probe = is_probe
-        self.given_at = given_at
-        self.has_shown = False
-        self.is_open = True
+        self.owner: CircuitBreaker = owner
+        self.generation: int = generation
+        self.is_probe: bool = is_probe
+        self.given_at: float = given_at
+        self.has_shown: bool = False
+        self.is_open: bool = True
 
     def __repr__(self) -> str:
         kind = "probe" if self.is_probe else "pass"

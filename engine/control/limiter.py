@@ -52,11 +52,11 @@ class Permit:
     __slots__ = ("is_open", "number", "owner", "tokens", "tokens_upto")
 
     def __init__(self, owner: AdaptiveRateLimiter, number: int, tokens: int, tokens_upto: int) -> None:
-        self.owner = owner
-        self.number = number
-        self.tokens = tokens
-        self.tokens_upto = tokens_upto  # all tokens ever reserved, up to and with this permit
-        self.is_open = True
+        self.owner: AdaptiveRateLimiter = owner
+        self.number: int = number
+        self.tokens: int = tokens
+        self.tokens_upto: int = tokens_upto  # all tokens ever reserved, up to and with this permit
+        self.is_open: bool = True
 
     def __repr__(self) -> str:
         return f"<Permit {self.number}, {self.tokens} tokens, {'open' if self.is_open else 'closed'}>"

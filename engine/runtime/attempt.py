@@ -61,13 +61,13 @@ class OpenAnswer:
         settlement: Settlement,
     ) -> None:
         self.adapter: Adapter = ticket.adapter
-        self.model = ticket.model
-        self.response = response
-        self.processor = processor
-        self.tokens = tokens
-        self.ended = ended
-        self.settlement = settlement
-        self.request_id = request_id(response.headers)
+        self.model: str = ticket.model
+        self.response: Response = response
+        self.processor: StreamProcessor = processor
+        self.tokens: list[StreamToken] = tokens
+        self.ended: bool = ended
+        self.settlement: Settlement = settlement
+        self.request_id: str | None = request_id(response.headers)
 
     def abandon(self) -> None:
         """Close it unread: its caller has gone."""

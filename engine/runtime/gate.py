@@ -37,7 +37,7 @@ class Gate:
         self._is_draining = False
         self._empty = trio.Event()
         self._empty.set()
-        self.inside = 0
+        self.inside: int = 0
 
     async def admit(self, priority: int, size: int) -> Admitted:
         """Come in with ``size`` bytes, waiting while too many are in flight. Raises :class:`OverloadedError` when there is no room to

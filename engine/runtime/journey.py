@@ -54,9 +54,9 @@ class Journey:
         number: int,
         on_attempt: Callable[[AttemptRecord], None],
     ) -> None:
-        self.is_hedged = is_hedged
-        self.number = number
-        self.started = trio.current_time()
+        self.is_hedged: bool = is_hedged
+        self.number: int = number
+        self.started: float = trio.current_time()
         self.records: list[AttemptRecord] = []
         self._on_attempt = on_attempt
         self._current: Ticket | None = None
@@ -68,8 +68,8 @@ class Journey:
         self._is_forced = is_forced
         self._tokens = estimate_tokens(request) + (request.max_tokens or 0)
         self._position = 0
-        self.attempt = 0
-        self.owed = 0
+        self.attempt: int = 0
+        self.owed: int = 0
         self.failed: list[TercetError] = []
 
     @property
@@ -114,7 +114,7 @@ class Journey:
     def won_by_hedge(self) -> None:
         """The hedge answered first: the journey stands at its target now."""
         self.move_on()
-        self.attempt = 1
+        self.attempt: int = 1
 
     def view(self) -> RequestView:
         """The request now, for ``inspect``."""

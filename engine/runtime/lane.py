@@ -62,9 +62,9 @@ class KeySlot:
     __slots__ = ("limiter", "parked_because", "parked_until", "source")
 
     def __init__(self, source: CredentialSource, limiter: AdaptiveRateLimiter) -> None:
-        self.source = source
-        self.limiter = limiter
-        self.parked_until = -math.inf
+        self.source: CredentialSource = source
+        self.limiter: AdaptiveRateLimiter = limiter
+        self.parked_until: float = -math.inf
         self.parked_because: TercetError | None = None
 
 
@@ -88,9 +88,9 @@ class Lane:
         self.adapter = adapter
         self.breaker = breaker
         self.retry_budget = retry_budget
-        self.slots = tuple(KeySlot(source, make_limiter()) for source in sources)
-        self.metrics = ProviderMetrics(adapter.id)
-        self.in_flight = 0
+        self.slots: tuple[KeySlot, ...] = tuple(KeySlot(source, make_limiter()) for source in sources)
+        self.metrics: ProviderMetrics = ProviderMetrics(adapter.id)
+        self.in_flight: int = 0
         self._sender = sender
         self._clocks = clocks
         self._health = health

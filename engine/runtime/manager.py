@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import trio
 
 from tercet.adapters.adapter import Adapter
-from tercet.adapters.registry import split_model
+from tercet.adapters.registry import ProviderRegistry, split_model
 from tercet.codecs.processor import StreamTransformer
 from tercet.codecs.vocabulary import (
     ChatRequest,
@@ -78,7 +78,7 @@ class ProviderManager:
         wall: Callable[[], float],
         on_attempt: Callable[[AttemptRecord], None] | None,
     ) -> None:
-        self.registry = roster.registry
+        self.registry: ProviderRegistry = roster.registry
         self._roster = roster
         self._gate = gate
         self._routes = dict(routes)

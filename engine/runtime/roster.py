@@ -52,7 +52,7 @@ class Roster:
         wall: Callable[[], float],
     ) -> None:
         self.registry = registry
-        self.health = HealthMonitor()
+        self.health: HealthMonitor = HealthMonitor()
         self.lanes: dict[str, Lane] = {}
         self._nursery = nursery
         self._transport = transport

@@ -57,8 +57,8 @@ class Settlement:
         self._pass = pass_
         self._ticket = ticket
         self._first_content: float | None = None
-        self.started = trio.current_time()
-        self.wall = wall
+        self.started: float = trio.current_time()
+        self.wall: Callable[[], float] = wall
         self.is_settled = False
 
     def observe(self, headers: Mapping[str, str]) -> None:
@@ -89,7 +89,7 @@ class Settlement:
         may come with either; its usage is written down."""
         if self.is_settled:
             return
-        self.is_settled = True
+        self.is_settled: bool = True
         usage = answer.usage if answer is not None else None
         kind = OutcomeKind.CANCELLED
         if error is not None:

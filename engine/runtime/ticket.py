@@ -75,20 +75,20 @@ class Ticket:
         end. ``tokens`` is the estimate to reserve. ``deadline`` is the caller's, in
         trio's time. ``is_forced`` passes an open breaker: the last resort when every target's breaker is open.
         """
-        self.adapter = adapter
-        self.model = model
-        self.request = request
-        self.stream = stream
-        self.number = number
-        self.request_number = request_number
-        self.record = record
-        self.tokens = tokens
-        self.deadline = deadline
-        self.transformers = transformers
-        self.is_forced = is_forced
+        self.adapter: Adapter = adapter
+        self.model: str = model
+        self.request: ChatRequest = request
+        self.stream: bool = stream
+        self.number: int = number
+        self.request_number: int = request_number
+        self.record: Callable[[AttemptRecord], None] = record
+        self.tokens: int = tokens
+        self.deadline: float = deadline
+        self.transformers: Sequence[StreamTransformer] = transformers
+        self.is_forced: bool = is_forced
         self.is_withdrawn = False
-        self.is_preempted = False
-        self.enqueued_at = trio.current_time()
+        self.is_preempted: bool = False
+        self.enqueued_at: float = trio.current_time()
         self.scope: trio.CancelScope | None = None
         self._order = (-priority, next(_sequence))
         self._waiter: trio.lowlevel.Task | None = None
@@ -137,7 +137,7 @@ class Ticket:
     def _abort(self, raise_cancel: Any) -> trio.lowlevel.Abort:
         # Withdrawn from this moment on, not from when the waiter runs next: an answer that comes in between must find nobody here
         self._waiter = None
-        self.is_withdrawn = True
+        self.is_withdrawn: bool = True
         if self.scope is not None:
             self.scope.cancel()
         return trio.lowlevel.Abort.SUCCEEDED

@@ -62,7 +62,7 @@ class ScriptedServer:
     """
 
     def __init__(self, exchanges: Sequence[ScriptedExchange]) -> None:
-        self.exchanges = tuple(exchanges)
+        self.exchanges: tuple[ScriptedExchange, ...] = tuple(exchanges)
         self.requests: list[bytes] = []
 
     @property

@@ -49,7 +49,7 @@ class MemoryConnection:
     __slots__ = ("_on_close", "stream")
 
     def __init__(self, stream: MemoryStream, on_close: Callable[[MemoryConnection], None]) -> None:
-        self.stream = stream
+        self.stream: MemoryStream = stream
         self._on_close = on_close
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -89,7 +89,7 @@ class MemoryNetwork:
         self.dead_hosts: set[str] = set()
         self.refusing_hosts: set[str] = set()
         self.unresolvable_hosts: set[str] = set()
-        self.connections = 0
+        self.connections: int = 0
         self._open: set[MemoryConnection] = set()
         self._handlers: dict[Origin, Handler] = {}
         self._finders: list[Callable[[Origin], Handler | None]] = []

@@ -39,27 +39,27 @@ class _Way:
     )
 
     def __init__(self, latency: float, bandwidth: float, capacity: int) -> None:
-        self.latency = latency
-        self.bandwidth = bandwidth
-        self.capacity = capacity
+        self.latency: float = latency
+        self.bandwidth: float = bandwidth
+        self.capacity: int = capacity
         self.items: deque[tuple[float, bytes | None]] = deque()
         self.held = 0
         self.free_at = -math.inf
         self.is_ended = False  # the writer has said that nothing more comes
         self.is_abandoned = False  # the reader has gone: writing is an error from now on
-        self.readers = trio.lowlevel.ParkingLot()
-        self.writers = trio.lowlevel.ParkingLot()
+        self.readers: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
+        self.writers: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
 
     def put(self, data: bytes | None) -> None:
         sent = max(trio.current_time(), self.free_at) + (len(data) / self.bandwidth if data else 0.0)
-        self.free_at = sent
+        self.free_at: float = sent
         self.held += len(data) if data else 0
         self.items.append((sent + self.latency, data))
         self.readers.unpark_all()
 
     def end(self, mark: bytes | None) -> None:
         if not self.is_ended:
-            self.is_ended = True
+            self.is_ended: bool = True
             self.put(mark)
 
     def take(self, max_bytes: int) -> bytes | None:
@@ -77,9 +77,9 @@ class _Way:
         return data
 
     def abandon(self) -> None:
-        self.is_abandoned = True
+        self.is_abandoned: bool = True
         self.items.clear()
-        self.held = 0
+        self.held: int = 0
         self.writers.unpark_all()
         self.readers.unpark_all()
 

@@ -24,7 +24,7 @@ class LiveView:
         self._rows = rows
         self._log: list[str] = []
         self._console = Console()
-        self.live = Live(
+        self.live: Live = Live(
             console=self._console, get_renderable=self._draw, refresh_per_second=20, transient=False
         )
 

@@ -18,6 +18,7 @@ it), a transfer coding other than ``chunked`` is refused.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NoReturn, Protocol
 
 import h11
@@ -182,13 +183,13 @@ class _Message:
         if version == "1.1":
             self.keep_alive = "close" not in tokens and not self._until_close
         else:  # a chunked body in a 1.0 message is suspect (RFC 9112 section 6.1)
-            self.keep_alive = "keep-alive" in tokens and coding is None and not self._until_close
+            self.keep_alive: bool = "keep-alive" in tokens and coding is None and not self._until_close
         encoding = headers.get("content-encoding")
         if encoding and encoding.lower() not in {"identity", "none"} and not self._is_bodiless:
             self._decoder = ContentDecoder(encoding, max_ratio=self._limits.inflate_ratio)
-        self.status = status
-        self.http_version = version
-        self.has_head = True
+        self.status: int = status
+        self.http_version: str = version
+        self.has_head: bool = True
         if self._is_bodiless:
             self.is_complete = True
 
@@ -226,7 +227,7 @@ class _Message:
         if not self._until_close:
             where = "in the middle of its body" if self.has_head else "before its head was complete"
             raise StreamInterruptedError(f"the server closed the connection {where}")
-        self.is_complete = True
+        self.is_complete: bool = True
 
 
 class HttptoolsParser(_Message):
@@ -243,7 +244,7 @@ class HttptoolsParser(_Message):
         self._pairs: list[tuple[bytes, bytes]] = []
         self._failure: ProtocolError | None = None
         self._is_interim = False
-        self.on_body = self._pieces.append
+        self.on_body: Callable[[bytes], None] = self._pieces.append
         self._llhttp: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes | memoryview, /) -> None:
@@ -266,7 +267,7 @@ class HttptoolsParser(_Message):
             self._llhttp = None  # it holds our bound methods: a reference cycle per response otherwise
             if self._is_bodiless and self._pieces:
                 self._pieces.clear()
-                self.keep_alive = False
+                self.keep_alive: bool = False
         else:
             self._check_overhead(len(data), has_body=len(self._pieces) > count)
 

@@ -28,7 +28,7 @@ class IdlePool:
         self._max = max_per_origin
         self._idle: dict[Origin, deque[tuple[Connection, float]]] = {}  # oldest left, with the time it came
         self._next_sweep = 0.0
-        self.size = 0
+        self.size: int = 0
 
     def take(self, origin: Origin, now: float) -> tuple[Connection | None, int]:
         """The connection that came last, unless it is too old or stale; those found dead on the way are closed."""

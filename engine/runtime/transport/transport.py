@@ -79,7 +79,7 @@ class Transport:
     ) -> None:
         self._network = network
         self._parser_class = parser_class(parser)
-        self.limits = limits or TransportLimits()
+        self.limits: TransportLimits = limits or TransportLimits()
         self._pool = IdlePool(expiry=keepalive_expiry, max_per_origin=max_idle_per_origin)
         self._forward_for = getattr(network, "forward_for", None)
         self._is_open = True
