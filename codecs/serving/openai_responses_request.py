@@ -259,9 +259,15 @@ class _Reader:
         text = "\n\n".join(filter(None, map(_text_of, (*(item.summary or ()), *content))))
         return Reasoning(text, raw.decode(), item.encrypted_content, item.id, self._origin)
 
-    def _output(self, output: list[dict[str, Any]]) -> list[Text | Image]:
-        parts = (self._part(part) for part in output)
-        return [part for part in parts if isinstance(part, Text | Image)]
+    def _output(self, output: list[dict[str, Any]]) -> tuple[Text | Image, ...]:
+        held: list[Text | Image] = []
+        for part in map(self._part, output):
+            if not isinstance(part, Text | Image):
+                raise BadRequestError(
+                    f"the output of a tool holds texts and images; got {type(part).__name__}"
+                )
+            held.append(part)
+        return tuple(held)
 
     def _part(self, part: dict[str, Any]) -> Part:
         match part:

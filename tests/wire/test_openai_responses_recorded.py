@@ -342,6 +342,13 @@ def test_items_go_back_as_the_bytes_they_were_and_only_where_they_came_from(reco
             wrong.append(f"{name}: not all items went back, or not in their order")
         if [json.loads(item)["phase"] for item in written if '"phase"' in item] != seen["phases"]:
             wrong.append(f"{name}: the phases are lost")
+        texts = [
+            json.loads(item)["content"]
+            for item in written
+            if '"output_text"' in item and item not in seen["returned"]
+        ]
+        if "".join(part["text"] for content in texts for part in content) != seen["text"]:
+            wrong.append(f"{name}: the text is lost")
         calls = [
             json.loads(item)
             for item in written
