@@ -217,8 +217,12 @@ async def tokens(open_row: Any, offer: Offer) -> None:
             assert (counted.source, counted.tokens > 0) == ("estimate", True)
             assert row.provider.requests == []
         return
-    exchange = ScriptedExchange([json_answer(COUNTED[offer.wire])], expect=b"how many?")
-    async with open_row(offer, answers=[exchange]) as row:
+    async with open_row(offer) as row:
+        call = row.adapter.count_tokens(row.request("how many?"), row.model)
+    expect = f"POST {call.target} HTTP/1.1\r\n".encode()
+    async with open_row(
+        offer, answers=[ScriptedExchange([json_answer(COUNTED[offer.wire])], expect=expect)]
+    ) as row:
         assert await row.manager.count_tokens(row.request("how many?")) == tercet.TokenCount(42, "provider")
 
 
