@@ -92,7 +92,8 @@ def _missing(adapter: Adapter, model: str) -> dict[str, str]:
     if getattr(dialect, "flatten", False):
         missing.setdefault("images", "flatten of the dialect: contents are text")
     if adapter.list_models() is None:
-        missing["models"] = "models_path of the dialect: there is no list; the catalog is given"
+        said = "models_path of the dialect" if hasattr(dialect, "models_path") else "its API"
+        missing["models"] = f"{said}: there is no list; the catalog is given"
     if adapter.health_check() is None:
         missing["health"] = "neither a list of models nor health_path; health is judged by the requests"
     return missing
