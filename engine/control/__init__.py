@@ -9,6 +9,7 @@ or knows of tasks. So each is tested by telling it a thousand made-up seconds, a
     routing     which targets, in which order?               Route, Target, order
     breaker     is it any use to ask this one?               CircuitBreaker
     limiter     may it be asked now?                         AdaptiveRateLimiter
+    budget      may this part of the program use more?       Budget
     clocks      how patiently?                               Clocks
     hedging     is it time to ask a second one?              HedgePolicy, HedgeBudget
     outcome     what became of it, and whose fault was it?   Outcome, classify
@@ -35,6 +36,7 @@ from .breaker import (
     CircuitBreaker as CircuitBreaker,
     Pass as Pass,
 )
+from .budget import Budget as Budget, BudgetSnapshot as BudgetSnapshot, Reservation as Reservation
 from .clocks import Clocks as Clocks
 from .health import HealthMonitor as HealthMonitor
 from .hedging import HedgeBudget as HedgeBudget, HedgePolicy as HedgePolicy

@@ -61,5 +61,5 @@ class Bucket:
     def resize(self, rate: float, capacity: float, now: float) -> None:
         """Another rate and capacity from now on. What is in it stays, as far as it fits: a change of size mints nothing."""
         self._level = min(self.level(now), capacity)
-        self.rate: float = rate
-        self.capacity: float = capacity
+        self.rate = rate
+        self.capacity = capacity

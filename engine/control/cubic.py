@@ -60,10 +60,10 @@ class CubicRate:
             rate = min(self.measured_rate, self.fill_rate) if self.is_enabled else self.measured_rate
             self.throttle(now, rate)
             wanted = rate * _BETA
-            self.is_enabled: bool = True
+            self.is_enabled = True
         else:
             wanted = self.target(now)
-        self.fill_rate: float = max(min(wanted, 2.0 * self.measured_rate), _MIN_RATE)
+        self.fill_rate = max(min(wanted, 2.0 * self.measured_rate), _MIN_RATE)
         self._bucket.resize(self.fill_rate, max(self.fill_rate, _MIN_CAPACITY), now)
 
     def throttle(self, now: float, rate: float) -> None:
@@ -95,6 +95,6 @@ class CubicRate:
         self._count += 1
         if step > self._step:
             rate = self._count / (step - self._step)
-            self.measured_rate: float = rate * _SMOOTHING + self.measured_rate * (1.0 - _SMOOTHING)
+            self.measured_rate = rate * _SMOOTHING + self.measured_rate * (1.0 - _SMOOTHING)
             self._count = 0
             self._step = step

@@ -13,6 +13,7 @@ from tercet.codecs.vocabulary import AllAttemptsFailedError, ChatRequest, Tercet
 from ..control import Target
 from .accounts import AttemptRecord, RequestView
 from .estimate import estimate_tokens
+from .scope import Hold
 from .ticket import Ticket
 
 __all__ = ["Journey", "outcome_of"]
@@ -34,8 +35,11 @@ class Journey:
         "_transformers",
         "attempt",
         "failed",
+        "hold",
+        "input_tokens",
         "is_hedged",
         "number",
+        "output_limit",
         "owed",
         "records",
         "started",
@@ -66,7 +70,10 @@ class Journey:
         self._transformers = transformers
         self._stream = stream
         self._is_forced = is_forced
-        self._tokens = estimate_tokens(request) + (request.max_tokens or 0)
+        self.input_tokens: int = estimate_tokens(request)
+        self.output_limit: int = request.max_tokens or 0
+        self._tokens = self.input_tokens + self.output_limit
+        self.hold: Hold = Hold(None, None)
         self._position = 0
         self.attempt: int = 0
         self.owed: int = 0
@@ -114,7 +121,7 @@ class Journey:
     def won_by_hedge(self) -> None:
         """The hedge answered first: the journey stands at its target now."""
         self.move_on()
-        self.attempt: int = 1
+        self.attempt = 1
 
     def view(self) -> RequestView:
         """The request now, for ``inspect``."""
@@ -134,6 +141,7 @@ class Journey:
 
     def _record(self, record: AttemptRecord) -> None:
         self.records.append(record)
+        self.hold.use(record.usage)
         self._on_attempt(record)
 
     def _ticket(self, adapter: Adapter, target: Target, *, is_forced: bool) -> Ticket:

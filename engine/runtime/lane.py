@@ -272,8 +272,8 @@ class Lane:
             if not ticket.succeed(result):
                 result.abandon()
         elif result is not None:
+            ticket.succeed(result)  # first: settling may exhaust a scope, and who asked has earned the answer
             settlement.settle(None, result)
-            ticket.succeed(result)
 
     def settled(
         self,

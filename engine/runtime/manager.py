@@ -27,6 +27,7 @@ from tercet.codecs.vocabulary import (
     ProviderCapabilities,
     TercetError,
     TokenCount,
+    Usage,
 )
 
 from ..control import (
@@ -52,6 +53,7 @@ from .lane import Lane
 from .provider import ManagedProvider
 from .race import race
 from .roster import Roster
+from .scope import Hold, Scope, hold_in_scope
 from .stream import OnInterruption, TokenStream
 from .ticket import Ticket
 from .tokens import count_offline
@@ -111,11 +113,13 @@ class ProviderManager:
         """
         with await self._gate.admit(priority, _size(request)):
             journey = self._journey(request, fallbacks, priority, stream=False, hedged=hedged)
+            journey.hold = await self._hold(journey)
             self._under_way.add(journey)
             try:
                 answer = await self._dispatch(journey)
             finally:
                 self._under_way.discard(journey)
+                journey.hold.release()
         assert isinstance(answer, ChatResponse)
         return answer
 
@@ -143,6 +147,7 @@ class ProviderManager:
         async def dispatch(after: TercetError | None) -> OpenAnswer:
             if not admission:
                 admission.append(await self._gate.admit(priority, _size(request)))
+                journey.hold = await self._hold(journey)
                 self._under_way.add(journey)
             answer = await self._dispatch(journey, after)
             assert isinstance(answer, OpenAnswer)
@@ -151,6 +156,7 @@ class ProviderManager:
         def closed(stream: TokenStream) -> None:
             self._streams.discard(stream)
             self._under_way.discard(journey)
+            journey.hold.release()
             for held in admission:
                 held.release()
 
@@ -185,6 +191,14 @@ class ProviderManager:
             priority=priority,
             transformers=transformers,
         )
+
+    def scope(
+        self, *, tokens: int | None = None, cost: float | None = None, max_parallel: int | None = None
+    ) -> Scope:
+        """A budget for everything asked inside ``async with manager.scope(...)``, in whatever task: ``tokens`` (prompts and answers),
+        ``cost`` (US dollars, as far as prices are known), ``max_parallel`` requests at a time. Scopes nest. See ``runtime/scope``.
+        """
+        return Scope(tokens=tokens, cost=cost, max_parallel=max_parallel)
 
     async def list_models(self, provider: str) -> list[Model]:
         """The provider's own list of models, with what the catalog knows merged in. Raises the provider's typed error."""
@@ -308,6 +322,20 @@ class ProviderManager:
                 lane.retry_budget.pay_back(journey.owed)
                 journey.owed = 0
                 return answer
+
+    async def _hold(self, journey: Journey) -> Hold:
+        """Room for the request in the scope it is made in, if it is made in one: its estimate, at the first target's prices."""
+        target = journey.target
+        try:
+            adapter = self.adapter(target.provider)
+        except ConfigurationError:
+            return await hold_in_scope(
+                journey.tokens, 0.0
+            )  # dispatching says what is missing, or goes to the next target
+        priced = adapter.priced(
+            Usage(input_tokens=journey.input_tokens, output_tokens=journey.output_limit), target.model
+        )
+        return await hold_in_scope(journey.tokens, priced.cost or 0.0)
 
     async def _race(self, journey: Journey, lane: Lane, ticket: Ticket) -> OpenAnswer | ChatResponse:
         """Wait for the ticket's answer, with a second one at the next target when it takes too long and the budget has room."""

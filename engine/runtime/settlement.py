@@ -89,7 +89,7 @@ class Settlement:
         may come with either; its usage is written down."""
         if self.is_settled:
             return
-        self.is_settled: bool = True
+        self.is_settled = True
         usage = answer.usage if answer is not None else None
         kind = OutcomeKind.CANCELLED
         if error is not None:

@@ -137,7 +137,7 @@ class Ticket:
     def _abort(self, raise_cancel: Any) -> trio.lowlevel.Abort:
         # Withdrawn from this moment on, not from when the waiter runs next: an answer that comes in between must find nobody here
         self._waiter = None
-        self.is_withdrawn: bool = True
+        self.is_withdrawn = True
         if self.scope is not None:
             self.scope.cancel()
         return trio.lowlevel.Abort.SUCCEEDED

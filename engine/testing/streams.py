@@ -52,14 +52,14 @@ class _Way:
 
     def put(self, data: bytes | None) -> None:
         sent = max(trio.current_time(), self.free_at) + (len(data) / self.bandwidth if data else 0.0)
-        self.free_at: float = sent
+        self.free_at = sent
         self.held += len(data) if data else 0
         self.items.append((sent + self.latency, data))
         self.readers.unpark_all()
 
     def end(self, mark: bytes | None) -> None:
         if not self.is_ended:
-            self.is_ended: bool = True
+            self.is_ended = True
             self.put(mark)
 
     def take(self, max_bytes: int) -> bytes | None:
@@ -77,9 +77,9 @@ class _Way:
         return data
 
     def abandon(self) -> None:
-        self.is_abandoned: bool = True
+        self.is_abandoned = True
         self.items.clear()
-        self.held: int = 0
+        self.held = 0
         self.writers.unpark_all()
         self.readers.unpark_all()
 

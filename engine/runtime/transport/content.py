@@ -75,9 +75,7 @@ class ContentDecoder:
             if not room or not self._zlib.eof:
                 break
         self._held = data
-        self.has_more: bool = (
-            not room
-        )  # a full piece: zlib may hold more even when it has consumed all the input
+        self.has_more = not room  # a full piece: zlib may hold more even when it has consumed all the input
         self._output += PIECE - room
         if self._output > FREE and self._output > self._max_ratio * self._input:
             raise ProtocolError(

@@ -183,13 +183,13 @@ class _Message:
         if version == "1.1":
             self.keep_alive = "close" not in tokens and not self._until_close
         else:  # a chunked body in a 1.0 message is suspect (RFC 9112 section 6.1)
-            self.keep_alive: bool = "keep-alive" in tokens and coding is None and not self._until_close
+            self.keep_alive = "keep-alive" in tokens and coding is None and not self._until_close
         encoding = headers.get("content-encoding")
         if encoding and encoding.lower() not in {"identity", "none"} and not self._is_bodiless:
             self._decoder = ContentDecoder(encoding, max_ratio=self._limits.inflate_ratio)
-        self.status: int = status
-        self.http_version: str = version
-        self.has_head: bool = True
+        self.status = status
+        self.http_version = version
+        self.has_head = True
         if self._is_bodiless:
             self.is_complete = True
 
@@ -227,7 +227,7 @@ class _Message:
         if not self._until_close:
             where = "in the middle of its body" if self.has_head else "before its head was complete"
             raise StreamInterruptedError(f"the server closed the connection {where}")
-        self.is_complete: bool = True
+        self.is_complete = True
 
 
 class HttptoolsParser(_Message):

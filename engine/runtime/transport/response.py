@@ -265,8 +265,8 @@ class Response:
             else:
                 self._take_in(data)
         parser = self._parser
-        self.status: int = parser.status
-        self.http_version: str = parser.http_version
+        self.status = parser.status
+        self.http_version = parser.http_version
         self.headers = parser.headers
         if parser.is_complete and not self._is_writing:
             self._finish()
@@ -279,7 +279,7 @@ class Response:
                 self._parser.eof()
                 return
             if self.is_unanswered:
-                self.is_unanswered: bool = False
+                self.is_unanswered = False
                 self._parser = self._make_parser(self._method, self._limits)
             self._parser.feed(data)
         except (ProtocolError, StreamInterruptedError) as failure:
