@@ -25,6 +25,7 @@ from ..vocabulary import (
     Message,
     Opaque,
     Part,
+    ProtocolError,
     Reasoning,
     ReasoningOptions,
     Text,
@@ -35,6 +36,7 @@ from ..vocabulary import (
 )
 from .openai_responses_dialect import Dialect
 from .shared import data_url, encode_json, image_url
+from .surrogates import decode_lenient
 
 __all__ = ["count_body", "responses_body"]
 
@@ -352,15 +354,19 @@ def _call_id(call_id: str) -> str:
 
 def _checked(text: str, what: str) -> msgspec.Raw:
     """The text, to be put into the body as it is: so it must be the JSON object it claims to be."""
-    try:
-        data = text.encode()
-        _OBJECT.decode(data)
-    except (ValueError, RecursionError) as error:
-        raise BadRequestError(
-            f"{what}: not the JSON object that belongs there ({error}): {text[:200]!r}"
-        ) from error
-    return msgspec.Raw(data)
+    return _object(text, what)[0]
 
 
 def _members(signature: str | None, what: str) -> dict[str, Any]:
-    return {} if signature is None else dict(_OBJECT.decode(bytes(_checked(signature, what))))
+    return {} if signature is None else dict(_object(signature, what)[1])
+
+
+def _object(text: str, what: str) -> tuple[msgspec.Raw, dict[str, msgspec.Raw]]:
+    """Escaped halves of characters may stand in it: the provider wrote them, and gets them back."""
+    try:
+        data = text.encode()
+        return msgspec.Raw(data), decode_lenient(_OBJECT, data)
+    except (ValueError, ProtocolError) as error:
+        raise BadRequestError(
+            f"{what}: not the JSON object that belongs there ({error}): {text[:200]!r}"
+        ) from error

@@ -170,7 +170,8 @@ def test_any_bytes_give_tokens_or_a_typed_error(
     try:
         for start, end in pairwise(places):
             processor.process_chunk(data[start:end])
-        processor.finish()
+        if processor.finish() and not processor.is_complete:
+            processor.finish()  # tokens come first, the error with the next call
     except TercetError:
         return
     assert processor.is_complete
