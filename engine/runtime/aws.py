@@ -57,7 +57,7 @@ def aws_source(
             place = region or surroundings.get("AWS_REGION") or surroundings.get("AWS_DEFAULT_REGION")
             return AwsCredential(given, region=place, service=service)
         search = find_aws_credentials(surroundings, now=wall(), profile=profile, region=region)
-        found = await driver.run(search)
+        found = await driver.find(search)
         return AwsCredential(found.credentials, region=found.region, service=service, source=found.source)
 
     return AwsSource(load, wall)

@@ -35,7 +35,7 @@ def google_source(
 
         now = wall()
         if info is not None:
-            return await driver.run(google_credentials_in(info, "argument", surroundings, now=now))
-        return await driver.run(find_google_credentials(surroundings, now=now, file=file))
+            return await driver.find(google_credentials_in(info, "argument", surroundings, now=now))
+        return await driver.find(find_google_credentials(surroundings, now=now, file=file))
 
     return LoadedCredential(load, wall)

@@ -68,7 +68,7 @@ class OAuthFileSource(LoadedCredential):
 
     async def _sign_in(self) -> Credential:
         with trio.move_on_after(_RENEWAL_SECONDS, shield=True):
-            signed = await self._searcher.run(self._search())
+            signed = await self._searcher.find(self._search())
             self._document = signed.document
             if signed.problem is not None:
                 _log.warning("a renewed sign-in is kept in memory alone: %s", signed.problem)

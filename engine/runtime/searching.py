@@ -26,14 +26,21 @@ from tercet.adapters.auth.steps import (
     Step,
     WriteFile,
 )
-from tercet.codecs.vocabulary import DeadlineError, ProtocolError, TransportError
+from tercet.codecs.vocabulary import (
+    AuthenticationError,
+    ConfigurationError,
+    DeadlineError,
+    ProtocolError,
+    TransportError,
+)
 
 from .transport import Network, SocketNetwork, Transport, proxies_from_environ
 
-__all__ = ["Searcher", "read_small", "run_command", "write_private"]
+__all__ = ["NO_CREDENTIALS", "Searcher", "read_small", "run_command", "write_private"]
 
 T = TypeVar("T")
 
+NO_CREDENTIALS = "no_credentials"
 _FILE_LIMIT = 1024 * 1024
 _OUTPUT_LIMIT = 64 * 1024
 _BODY_LIMIT = 1024 * 1024
@@ -62,6 +69,16 @@ class Searcher:
         self._read = read or read_small
         self._write = write or write_private
         self._run_process = run_process or run_command
+
+    async def find(self, search: Search[T]) -> T:
+        """What the search returns, for a lane: that nothing is configured, or wrongly so, is an :class:`AuthenticationError` with the code
+        ``no_credentials`` here. So the request goes on to its next target, and this one is left alone for a while instead of being searched
+        for each request. Else as :meth:`run`.
+        """
+        try:
+            return await self.run(search)
+        except ConfigurationError as error:
+            raise AuthenticationError(error.message, code=NO_CREDENTIALS) from error
 
     async def run(self, search: Search[T]) -> T:
         """What the search returns. Raises what it raises. Cancelled, it has closed its connection and killed its process."""
