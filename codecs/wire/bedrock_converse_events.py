@@ -180,7 +180,7 @@ class ConverseInterpreter:
         members = as_object(fields)
         sequence = members.get("stop_sequence", as_object(members.get("delta")).get("stop_sequence"))
         self._stop_sequence = whole_text(sequence) if isinstance(sequence, str) else None
-        self.is_complete: bool = True
+        self.is_complete = True
         if self._has_usage:
             self._end(into)
 
