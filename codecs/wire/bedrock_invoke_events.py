@@ -119,7 +119,7 @@ class InvokeInterpreter:
                 "the answer was cut off: the stream ended before the model said anything"
             )
         self._reader.finish(into)
-        self.is_complete: bool = self._reader.is_complete
+        self.is_complete = self._reader.is_complete
 
     def whole(self, body: bytes, into: list[StreamToken]) -> None:
         """A whole answer. One that does not say why it ended is a :class:`ProtocolError`."""
@@ -131,9 +131,9 @@ class InvokeInterpreter:
 
 def _reader_of(data: bytes, dialect: Dialect) -> _Reader | None:
     """Who reads objects like this one; None for one that says nothing but the metrics. Raises :class:`ProtocolError` for an unknown kind."""
-    members = decode_lenient(_MEMBERS, data)
-    kind = decode_lenient(_ANY, bytes(members["type"])) if "type" in members else None
-    if kind in _MESSAGES and "choices" not in members:
+    value = decode_lenient(_ANY, data)
+    members = as_object(value)
+    if members.get("type") in _MESSAGES and "choices" not in members:
         return _MessagesReader(dialect.origin)
     if "output" in members or any(name in members for name in _NOVA):
         return _NovaReader()
@@ -143,13 +143,13 @@ def _reader_of(data: bytes, dialect: Dialect) -> _Reader | None:
         if name in members:
             is_inside = name == "choices" or dialect.family == "deepseek_r1"
             return _TextReader(decoder, ThinkSplitter(is_inside=True) if is_inside else None)
-    if not set(members) - {_METRICS_NAME}:
+    if isinstance(value, dict) and not set(members) - {_METRICS_NAME}:
         return None
-    raise ProtocolError(f"an answer of a kind that is not known, with the members {sorted(members)!r:.300}")
+    raise ProtocolError(f"an answer of a kind that is not known: {data[:200].decode('utf-8', 'replace')!r}")
 
 
-def _has_texts(raw: msgspec.Raw) -> bool:
-    choices = as_list(decode_lenient(_ANY, bytes(raw)))
+def _has_texts(value: Any) -> bool:
+    choices = as_list(value)
     return bool(choices) and "text" in as_object(choices[0])
 
 
