@@ -35,6 +35,7 @@ async def open_manager(
     keys: Mapping[str, str | Sequence[str]] | None = None,
     credentials: Mapping[str, CredentialSource] | None = None,
     base_urls: Mapping[str, str] | None = None,
+    settings: Mapping[str, Mapping[str, str]] | None = None,
     environ: Mapping[str, str] | None = None,
     routes: Mapping[str, Sequence[str]] | Sequence[Route] = (),
     retry: RetryPolicy | None = None,
@@ -56,7 +57,8 @@ async def open_manager(
       ``os.environ``; ``{}`` looks nowhere).
     - ``credentials``: provider -> a source of credentials that change (``aws_source``, ``google_source``, ``oauth_file_source``, ``token_source``, or
       the program's own); it goes before keys. Rows that look for credentials by themselves (AWS, Google) need none.
-    - ``base_urls``: provider -> another base URL.
+    - ``base_urls``: provider -> another base URL. ``settings``: provider -> what its address needs to be told (a region, a project, a
+      deployment's resource): ``{"vertex": {"project": "p", "location": "eu"}}``.
     - ``routes``: name -> targets (``"fast": ["groq:...", "openai:..."]``), or :class:`Route` objects.
     - ``retry``, ``hedge``, ``clocks``, ``make_breaker``, ``admission``: how patient to be, see ``engine/control``.
     - ``unsupported``: what to do with a field that a model is known not to take: ``drop`` it or raise an ``error``.
@@ -82,6 +84,7 @@ async def open_manager(
                 registry,
                 keys=keys or {},
                 base_urls=base_urls or {},
+                settings=settings or {},
                 environ=surroundings,
                 senders=senders or {},
                 credentials=credentials or {},

@@ -41,6 +41,7 @@ class Roster:
         *,
         keys: Mapping[str, str | Sequence[str]],
         base_urls: Mapping[str, str],
+        settings: Mapping[str, Mapping[str, str]],
         environ: Mapping[str, str],
         senders: Mapping[str, Sender],
         credentials: Mapping[str, CredentialSource],
@@ -58,6 +59,7 @@ class Roster:
         self._transport = transport
         self._keys = keys
         self._base_urls = base_urls
+        self._settings = settings
         self._environ = environ
         self._senders = senders
         self._credentials = credentials
@@ -79,6 +81,7 @@ class Roster:
                 keys=self._keys.get(provider),
                 environ=self._environ,
                 base_url=self._base_urls.get(provider),
+                settings=self._settings.get(provider),
                 unsupported=self._unsupported,
                 with_keys=provider not in self._credentials,
             )
@@ -112,6 +115,10 @@ class Roster:
                 from .process import ProcessSender
 
                 return ProcessSender(self._nursery, self._environ)
+            case "unix" | "tcp":
+                from .bridge import BridgeSender
+
+                return BridgeSender()
             case _:
                 return self._transport
 

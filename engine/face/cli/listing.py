@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
+import shutil
+import sys
 from collections.abc import Sequence
 
 import msgspec
@@ -50,10 +52,15 @@ def _providers(options: argparse.Namespace) -> int:
             )
         )
     if not options.json:
-        print_table(("PROVIDER", "STATUS", "WIRE", "KEY FOUND IN", "VARIABLES", "ADDRESS"), rows)
+        header = ("PROVIDER", "STATUS", "WIRE", "KEY FOUND IN", "VARIABLES", "ADDRESS")
+        narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns < _WIDE
+        columns = 4 if narrow else len(header)
+        print_table(header[:columns], [row[:columns] for row in rows])
     return 0
 
 
+_WIDE = 180
+"""Columns of a terminal that shows variables and addresses without folding; ``--json`` has them in any case."""
 _COLUMNS = ("tools", "reasoning", "images", "models", "health")
 
 
@@ -61,15 +68,17 @@ def _markdown() -> int:
     """What every row offers, for the README; the same for everyone, so nothing of this machine's environment is in it."""
     registry = tercet.ProviderRegistry()
     everything = [offer for profile in registry for offer in offers(profile)]
-    print(f"| provider | wire | {' | '.join(_COLUMNS)} | tokens | key |")
-    print("|" + " --- |" * (len(_COLUMNS) + 4))
+    print(f"| provider | status | wire | {' | '.join(_COLUMNS)} | caching | citations | tokens | key |")
+    print("|" + " --- |" * (len(_COLUMNS) + 7))
     for offer in everything:
         profile = registry.get(offer.provider)
         name = f"[{profile.label}]({profile.docs})" if profile.docs.startswith("https://") else profile.label
         shown = f"`{offer.provider}:` {name}" if not offer.door else f"`{offer.provider}:{offer.door}`"
         marks = " | ".join("-" if column in offer.missing else "yes" for column in _COLUMNS)
         keys = ", ".join(f"`{variable}`" for variable in profile.key_env) or "none"
-        print(f"| {shown} | {offer.wire} | {marks} | {offer.counts} | {keys} |")
+        offered = profile.capabilities
+        more = " | ".join("yes" if has else "-" for has in (offered.prompt_caching, offered.citations))
+        print(f"| {shown} | {profile.status} | {offer.wire} | {marks} | {more} | {offer.counts} | {keys} |")
     print()
     print(f"Every row has: {', '.join(ALWAYS)}.")
     reasons = [line for offer in everything for line in _reasons(offer)]
