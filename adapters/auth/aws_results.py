@@ -13,7 +13,7 @@ import msgspec
 from tercet.codecs.vocabulary import ProtocolError, TercetError
 
 from .sigv4 import AwsCredentials
-from .steps import Answer, refusal
+from .steps import Answer, number_in, refusal
 
 __all__ = ["AwsFound", "found_in_json", "found_in_xml", "sts_refusal", "unix_time"]
 
@@ -30,12 +30,13 @@ class AwsFound(msgspec.Struct, frozen=True):
 
 
 def found_in_json(said: Mapping[str, Any], source: str, *, token: str) -> AwsFound:
-    """``AccessKeyId``, ``SecretAccessKey``, ``Expiration``, and the session token under the name ``token``.
+    """``AccessKeyId``, ``SecretAccessKey``, ``Expiration`` (ISO 8601 or Unix seconds), and the session token under the name ``token``.
 
     Raises :class:`ProtocolError` that shows nothing of the answer.
     """
     access, secret, session = said.get("AccessKeyId"), said.get("SecretAccessKey"), said.get(token)
-    expires, account = said.get("Expiration"), said.get("AccountId")
+    ends, account = said.get("Expiration"), said.get("AccountId")
+    expires = unix_time(ends, source) if isinstance(ends, str) else number_in(said, "Expiration")
     if not isinstance(access, str) or not isinstance(secret, str) or not access or not secret:
         raise ProtocolError(f"{source} gave no AccessKeyId and SecretAccessKey", retryable=False)
     return AwsFound(
@@ -43,7 +44,7 @@ def found_in_json(said: Mapping[str, Any], source: str, *, token: str) -> AwsFou
             access,
             secret,
             session if isinstance(session, str) and session else None,
-            unix_time(expires, source) if isinstance(expires, str) else None,
+            expires,
         ),
         source,
         str(account) if account else None,
@@ -83,4 +84,9 @@ def unix_time(text: str, source: str) -> float:
         at = datetime.fromisoformat(text.removesuffix("UTC"))
     except ValueError:
         raise ProtocolError(f"{source} gave a time that is none: {text[:40]!r}", retryable=False) from None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    try:
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except OverflowError:
+        raise ProtocolError(
+            f"{source} gave a time that no clock shows: {text[:40]!r}", retryable=False
+        ) from None

@@ -16,15 +16,17 @@ from urllib.parse import urlencode
 import msgspec
 
 from tercet.codecs.vocabulary import AuthenticationError, ConfigurationError, ProtocolError, TercetError
+from tercet.codecs.wire.shared import as_object
 
 from .aws_config import AwsSettings
 from .aws_profiles import Sso
 from .aws_results import AwsFound, found_in_json, unix_time
 from .keys import Secret
-from .steps import Search, WriteFile, ask, call_to, json_object, read_file, refusal
+from .steps import Search, WriteFile, ask, call_to, json_object, number_in, read_file, refusal
 
 __all__ = ["SsoToken", "sso_credentials", "sso_token"]
 
+_LAST = 253_402_300_799.0  # the end of the year 9999, where ISO 8601 ends
 _EARLY = 300.0
 """Seconds before its end at which a token is renewed; botocore takes 15 minutes, smithy-rs 5."""
 
@@ -51,18 +53,15 @@ def sso_credentials(settings: AwsSettings, wanted: Sso, now: float) -> Search[Aw
     what = f"the SSO role {wanted.role_name} of the profile {settings.profile}"
     if answer.status != 200:
         raise refusal(what, answer.status, None, "", way_out=_log_in(settings))
-    given = json_object(answer.body, f"the answer for {what}").get("roleCredentials")
-    if not isinstance(given, dict):
-        raise ProtocolError(f"the answer for {what} has no roleCredentials", retryable=False)
-    said: dict[str, Any] = given  # pyright: ignore[reportUnknownVariableType]  # of any kind: JSON
-    expires = said.get("expiration")
-    if not isinstance(expires, int | float):
-        raise ProtocolError(f"the answer for {what} has no expiration", retryable=False)
+    said = as_object(json_object(answer.body, f"the answer for {what}").get("roleCredentials"))
+    ends = number_in(said, "expiration")
+    if ends is None:
+        raise ProtocolError(f"the answer for {what} has no credentials that end", retryable=False)
     fields = {
         "AccessKeyId": said.get("accessKeyId"),
         "SecretAccessKey": said.get("secretAccessKey"),
         "SessionToken": said.get("sessionToken"),
-        "Expiration": datetime.fromtimestamp(expires / 1000, UTC).isoformat(),
+        "Expiration": ends / 1000,
         "AccountId": wanted.account_id,
     }
     return found_in_json(fields, what, token="SessionToken")
@@ -120,14 +119,14 @@ def _renew(
     if answer.status != 200:
         raise refusal(what, answer.status, None, "", way_out=_log_in(settings))
     said = json_object(answer.body, f"the answer to {what}")
-    token, lasts = said.get("accessToken"), said.get("expiresIn")
-    if not isinstance(token, str) or not isinstance(lasts, int | float):
+    token, lasts = said.get("accessToken"), number_in(said, "expiresIn")
+    if not isinstance(token, str) or not token or lasts is None:
         raise ProtocolError(f"the answer to {what} has no accessToken and expiresIn", retryable=False)
     until = now + lasts
     kept = {
         **held,
         "accessToken": token,
-        "expiresAt": datetime.fromtimestamp(int(until), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "expiresAt": datetime.fromtimestamp(min(until, _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     if isinstance(said.get("refreshToken"), str):
         kept["refreshToken"] = said["refreshToken"]

@@ -20,7 +20,7 @@ import msgspec
 from tercet.codecs.vocabulary import AuthenticationError, ConfigurationError, ProtocolError
 from tercet.codecs.wire.shared import as_object
 
-from .steps import Answer, Ask, Search, WriteFile, json_object, read_file
+from .steps import Answer, Ask, Search, WriteFile, json_object, number_in, read_file
 from .tokens import AccessToken, Grant, granted, token_call
 
 __all__ = ["OAuthFile", "Signed", "claude_code_token", "oauth_file", "signed_in"]
@@ -181,8 +181,8 @@ def _newest(held: dict[str, Any], remembered: Mapping[str, Any] | None) -> Mappi
 
 def _expiry(held: Mapping[str, Any]) -> float | None:
     """``expiry_date`` in Unix seconds; the file has milliseconds."""
-    value = held.get("expiry_date")
-    return value / 1000 if isinstance(value, int | float) and not isinstance(value, bool) else None
+    value = number_in(held, "expiry_date")
+    return None if value is None else value / 1000
 
 
 def claude_code_token(
@@ -196,8 +196,8 @@ def claude_code_token(
         raise ConfigurationError(f"there is no sign-in of Claude Code at {where}. Run 'claude' and sign in")
     document = _document(text, where)
     held = as_object(document.get("claudeAiOauth"))
-    token, ends = held.get("accessToken"), held.get("expiresAt")
-    expires = ends / 1000 if isinstance(ends, int | float) else None
+    token, ends = held.get("accessToken"), number_in(held, "expiresAt")
+    expires = None if ends is None else ends / 1000
     if not isinstance(token, str) or not token:
         raise ConfigurationError(f"{where} has no sign-in. Run 'claude' and sign in")
     if token == refused or (expires is not None and now >= expires - _EARLY):

@@ -51,6 +51,7 @@ __all__ = [
     "ask_nearby",
     "call_to",
     "json_object",
+    "number_in",
     "read_file",
     "refusal",
 ]
@@ -195,6 +196,14 @@ def json_object(data: bytes | str, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ProtocolError(f"{what} is not a JSON object", retryable=False)
     return cast("dict[str, Any]", value)
+
+
+def number_in(said: Mapping[str, Any], name: str) -> float | None:
+    """A time or a duration as a float; None where there is none, or one that no clock shows (beyond the year 5000, in milliseconds)."""
+    value = said.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e14:
+        return None
+    return float(value)
 
 
 def refusal(

@@ -13,7 +13,7 @@ from tercet.codecs.vocabulary import ConfigurationError, ProtocolError
 from ..call import HttpCall
 from ..url import parse_base_url
 from .keys import Key
-from .steps import Answer, call_to, json_object, refusal
+from .steps import Answer, call_to, json_object, number_in, refusal
 
 __all__ = ["AccessToken", "Grant", "granted", "token_call"]
 
@@ -110,14 +110,13 @@ def granted(
             secrets=secrets,
             way_out=way_out,
         )
-    token, lasts, again, kind = (
-        said.get(name) for name in ("access_token", "expires_in", "refresh_token", "token_type")
-    )
+    token, again, kind = (said.get(name) for name in ("access_token", "refresh_token", "token_type"))
+    lasts = number_in(said, "expires_in")
     if not isinstance(token, str) or not token:
         raise ProtocolError(f"the answer to {what} has no access_token", retryable=False)
     return Grant(
         token,
-        now + lasts if isinstance(lasts, int | float) else None,
+        None if lasts is None else now + lasts,
         again if isinstance(again, str) and again else None,
         kind if isinstance(kind, str) and kind else "Bearer",
     )

@@ -23,7 +23,7 @@ from tercet.adapters.call import HttpCall
 from tercet.engine.runtime.credentials import LoadedCredential
 from tercet.engine.runtime.oauth import OAuthFileSource
 from tercet.engine.runtime.searching import Searcher, read_small, run_command, write_private
-from tercet.engine.runtime.transport import Response, Transport
+from tercet.engine.runtime.transport import Response, SocketNetwork, Transport
 from tercet.engine.testing.server import HttpRequest, Responder, serve_http
 from tercet.testing import Fleet, MemoryFleet, MemoryNetwork, SimulatedProvider, say, sweep_cancellation
 
@@ -444,6 +444,41 @@ async def test_a_row_that_signs_finds_keys_in_the_environment(autojump_clock: An
     )
     assert headers["x-amz-security-token"] == "hush-session"
     assert headers["x-amz-date"] == "20251001T120000Z"
+
+
+class Deaf:
+    """Remembers the calls, and cannot send them."""
+
+    def __init__(self) -> None:
+        self.calls: list[HttpCall] = []
+
+    async def send(
+        self, call: HttpCall, *, connect_timeout: float = 10.0, accept_encoding: str = "identity"
+    ) -> Response:
+        self.calls.append(call)
+        await trio.lowlevel.checkpoint()
+        raise tercet.ConnectError("nobody is there", retryable=False)
+
+
+async def test_the_row_of_bedrock_signs_for_its_own_region(autojump_clock: Any) -> None:
+    deaf = Deaf()
+    async with tercet.open_manager(environ=AWS, senders={"bedrock": deaf}, wall=wall) as manager:
+        with pytest.raises(tercet.ConnectError):
+            await manager.chat(tercet.ChatRequest("bedrock:anthropic.claude-x-v1:0", "Hello?"))
+    [call] = deaf.calls
+    assert call.origin.host == "bedrock-runtime.eu-west-1.amazonaws.com"
+    assert "/20251001/eu-west-1/bedrock/aws4_request" in dict(call.headers)["authorization"]
+
+
+def test_metadata_services_are_asked_around_the_proxy() -> None:
+    searcher = Searcher(environ={"http_proxy": "http://proxy.example:3128"})
+    call = call_to("GET", "http://169.254.169.254/latest/api/token")
+    straight = searcher._network_for(Ask(call, 1.0, is_direct=True))
+    usual = searcher._network_for(Ask(call, 1.0))
+    assert isinstance(straight, SocketNetwork)
+    assert isinstance(usual, SocketNetwork)
+    assert straight.forward_for(call.origin) is None
+    assert usual.forward_for(call.origin) is not None
 
 
 async def test_an_api_key_for_bedrock_wins_and_needs_no_signature(autojump_clock: Any) -> None:
