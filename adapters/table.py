@@ -713,6 +713,21 @@ PROFILES: tuple[Profile, ...] = (
         as_of=_AS_OF,
     ),
     Profile(
+        id="vscode-llm",
+        name="VS Code language models",
+        base_url="tcp://127.0.0.1:47115",
+        wire="host_bridge",
+        key_env=("TERCET_BRIDGE_TOKEN",),
+        base_url_env={"TERCET_BRIDGE": ""},
+        capabilities=ProviderCapabilities(
+            tools=True, images=False, structured_output=False, citations=False, count_tokens=True
+        ),
+        status="gated",
+        notice="Needs an extension in the editor that speaks the bridge (codecs/wire/host_bridge.py tells how): its token, and its address if it is another: TERCET_BRIDGE=unix:///path or tcp://127.0.0.1:port.",
+        docs="https://code.visualstudio.com/api/extension-guides/ai/language-model",
+        as_of=_AS_OF,
+    ),
+    Profile(
         id="xai",
         name="xAI",
         base_url="https://api.x.ai/v1",

@@ -22,6 +22,7 @@ WIRES: Mapping[str, tuple[str, str]] = {
     "bedrock_converse": ("tercet.codecs.wire.bedrock_converse", "BedrockConverseWire"),
     "bedrock_invoke": ("tercet.codecs.wire.bedrock_invoke", "BedrockInvokeWire"),
     "claude_cli": ("tercet.codecs.wire.claude_cli", "ClaudeCliWire"),
+    "host_bridge": ("tercet.codecs.wire.host_bridge", "HostBridgeWire"),
 }
 """Wire name -> module and class. The module also has ``Dialect``, the Struct that the class is made from."""
 

@@ -187,7 +187,7 @@ class ClaudeCliInterpreter:
         if ended.reason == "tool_calls":  # of tools that were its own, and are not shown
             ended = msgspec.structs.replace(ended, reason="other")
         into.append(ended)
-        self.is_complete: bool = True
+        self.is_complete = True
 
     def _exited(self, line: _Line) -> None:
         if line.code:

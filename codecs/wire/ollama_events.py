@@ -152,7 +152,7 @@ class OllamaInterpreter:
         if reason == "stop" and self._calls:
             reason = "tool_calls"
         into.append(Finish(reason, raw, model=line.model))
-        self.is_complete: bool = True
+        self.is_complete = True
 
     def _flush(self, into: list[StreamToken]) -> None:
         self._think(self._thought.flush(), into)
