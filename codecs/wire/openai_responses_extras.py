@@ -53,9 +53,7 @@ class Growing:
         said = "".join(self.pieces)
         if len(whole) <= len(said) or not whole.startswith(said):
             return ""
-        self.joiner: SurrogateJoiner = (
-            SurrogateJoiner()
-        )  # the half of a character that it may hold is in the rest
+        self.joiner = SurrogateJoiner()  # the half of a character that it may hold is in the rest
         return whole[len(said) :]
 
 
@@ -192,7 +190,9 @@ def failure(error: Any, status: Any, body: bytes) -> ProviderError:
     kind = _CODES.get(code) if isinstance(code, str) else None
     if kind is not None:
         told = {**told, "type": kind}
-    return error_from_payload({"error": told}, body=body[:4000])
+    return error_from_payload(
+        told if "detail" in told else {"error": told}, body=body[:4000]
+    )  # FastAPI's, or OpenAI's
 
 
 def _text(value: Any) -> str | None:
