@@ -138,16 +138,19 @@ class ResponsesInterpreter:
             if other is None:
                 return
             event = other
-        if type(event) is TextPiece:
-            if event.output_index == self._hot_output and event.content_index == self._hot_content:
-                text = self._hot_join(event.delta)
-                if text:
-                    self._hot_note(text)
-                    into.append(TextDelta(text, self._hot_number))
-            else:
-                self._text_piece(event, into)
+        if (
+            type(event) is TextPiece
+            and event.output_index == self._hot_output
+            and event.content_index == self._hot_content
+        ):
+            text = self._hot_join(event.delta)
+            if text:
+                self._hot_note(text)
+                into.append(TextDelta(text, self._hot_number))
             return
         match event:
+            case TextPiece():
+                self._text_piece(event, into)
             case SummaryPiece():
                 self._think(event.output_index, (0, event.summary_index or 0), event.delta, into)
             case ThoughtPiece():
@@ -420,17 +423,16 @@ class ResponsesInterpreter:
 
     def _close(self, item: Item, into: list[StreamToken]) -> None:
         """No more deltas will come for it: give the halves of characters that it holds."""
-        match item:
-            case Message():
-                self._hot_output = -1
-                for part in item.parts.values():
-                    self._say(part, part.text.joiner.flush(), into)
-            case Thought():
-                held = item.joiner.flush()
-                if held:
-                    into.append(ReasoningDelta(held, item.number))
-            case Call():
-                self._append(item, item.arguments.joiner.flush(), into)
+        if isinstance(item, Message):
+            self._hot_output = -1
+            for part in item.parts.values():
+                self._say(part, part.text.joiner.flush(), into)
+        elif isinstance(item, Thought):
+            held = item.joiner.flush()
+            if held:
+                into.append(ReasoningDelta(held, item.number))
+        elif isinstance(item, Call):
+            self._append(item, item.arguments.joiner.flush(), into)
 
     def _close_all(self, response: ResponseShape | None, into: list[StreamToken]) -> None:
         """The answer is over. Items that never were done are finished by what the ``response`` has of them."""
