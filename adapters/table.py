@@ -719,6 +719,7 @@ PROFILES: tuple[Profile, ...] = (
         wire="host_bridge",
         key_env=("TERCET_BRIDGE_TOKEN",),
         base_url_env={"TERCET_BRIDGE": ""},
+        rejects=("images",),
         capabilities=ProviderCapabilities(
             tools=True, images=False, structured_output=False, citations=False, count_tokens=True
         ),

@@ -144,8 +144,8 @@ class _Served:
                 case Break(how, after) if after == sent or (after is None and not sent):
                     await self._break(how)
                     return
-                case StreamError(error, after) if after == sent:
-                    self._session.answer(asked.id, serving.stream_error(error), is_last=True)
+                case StreamError(told, after) if after == sent:
+                    self._session.answer(asked.id, serving.stream_error(told), is_last=True)
                     await self._flush()
                     return
                 case Insert(data, after) if after == sent:

@@ -17,8 +17,8 @@ from tercet.codecs.serving.openai_chat import OpenAIChatServing
 from tercet.testing import MemoryNetwork, ScriptedExchange, ScriptedServer, SimulatedProvider
 
 KEY = "row-key-123456"
-ELSEWHERE = {"claude-code": "tests/wire/test_claude_cli.py"}
-"""Rows that speak no HTTP (a program's standard input and output), and where they are tested instead."""
+ELSEWHERE = {"claude-code": "tests/wire/test_claude_cli.py", "vscode-llm": "tests/engine/test_bridge.py"}
+"""Rows that speak no HTTP (a program's standard input and output, a local socket), and where they are tested instead."""
 
 _DIALECTS: dict[str, Callable[[Any], Any]] = {
     "openai_chat": lambda dialect: OpenAIChatServing(dialect=dialect),

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from tercet.codecs.processor import StreamProcessor
 from tercet.codecs.vocabulary import (
@@ -589,3 +590,91 @@ def test_recorded_runs(shared: Path) -> None:
         if "throws" in recording or answer.text != text or (answer.usage or Usage()).cost != cost:
             wrong.append(f"{path.stem}: {answer}")
     assert wrong == []
+
+
+wild = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "type",
+                    "subtype",
+                    "event",
+                    "message",
+                    "content",
+                    "text",
+                    "id",
+                    "model",
+                    "usage",
+                    "input_tokens",
+                    "stop_reason",
+                    "index",
+                    "delta",
+                    "content_block",
+                    "error",
+                    "errors",
+                    "is_error",
+                    "result",
+                    "total_cost_usd",
+                    "code",
+                    "stderr",
+                    "parent_tool_use_id",
+                    "thinking",
+                    "signature",
+                ]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=20,
+)
+kinds = st.sampled_from(
+    ["system", "stream_event", "assistant", "user", "result", "program_exit", "rate_limit_event"]
+)
+events = st.sampled_from(
+    [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+        "error",
+        "ping",
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(kinds, events, wild, wild), max_size=5))
+def test_any_lines_are_understood_or_refused_by_name(drawn: list[tuple[str, str, Any, Any]]) -> None:
+    shapes: list[dict[str, Any]] = []
+    for kind, event_kind, outer, inner in drawn:
+        shape = dict(outer) if isinstance(outer, dict) else {"result": outer}
+        if kind == "stream_event":
+            shape["event"] = {
+                **(inner if isinstance(inner, dict) else {"message": inner}),
+                "type": event_kind,
+            }
+        elif kind == "assistant":
+            shape["message"] = inner
+        shapes.append({**shape, "type": kind})
+    data = lines(*shapes)
+    interpreter = WIRE.interpreter()
+    tokens: list[StreamToken] = []
+    try:
+        for one in data.splitlines():
+            interpreter.interpret("", one, tokens)
+        interpreter.finish(tokens)
+    except TercetError:
+        pass
+    assert sum(isinstance(token, Finish) for token in tokens) == int(interpreter.is_complete)
+    for parse in (WIRE.response, WIRE.models):
+        try:
+            parse(data)
+        except TercetError:
+            pass
+    assert isinstance(WIRE.error(500, {}, data), TercetError)
