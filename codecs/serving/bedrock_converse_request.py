@@ -167,7 +167,9 @@ _MEDIA_TYPES = {place: media_type for media_type, place in reversed(list(media_f
 def read_request(body: bytes, dialect: Dialect, model: str) -> ChatRequest:
     """The request in ``body`` for the path's ``model``. Raises :class:`BadRequestError` with a sentence that says what is wrong."""
     try:
-        return _request(decode_lenient(_BODY, body), decode_lenient(_MEMBERS, body), dialect, model)
+        given = decode_lenient(_BODY, body)
+        members = decode_lenient(_MEMBERS, body)
+        return _request(given, members, dialect, model)
     except ProtocolError as error:
         raise BadRequestError(error.message) from error
 
