@@ -188,6 +188,9 @@ class _Writer:
             "incomplete_details": None,
             "model": finish.model or model,
             "output": [],
+            "parallel_tool_calls": True,  # this and the next two are required, and say nothing of the answer
+            "tool_choice": "auto",
+            "tools": [],
             "usage": None,
         }
 

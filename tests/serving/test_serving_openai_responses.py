@@ -510,3 +510,26 @@ def test_errors_arrive_as_what_they_were(served: ServedError, expected: str):
 def test_lists_of_models_arrive():
     models = [Model("a", created=0), Model("b", name="B", context_window=1000, created=7)]
     assert list(WIRE.models(SERVING.models(models))) == models
+
+
+def test_openais_own_types_take_every_event():
+    """Strictly: every required field is there, of the right type."""
+    types = pytest.importorskip("openai.types.responses", reason="the OpenAI SDK is not installed")
+    pydantic = pytest.importorskip("pydantic")
+    tokens = [
+        ReasoningDelta("hm"),
+        ReasoningDelta("", 0, '{"type":"reasoning","id":"r","summary":[]}', None, "r", OURS),
+        TextDelta("a", 1, '{"phase":"commentary"}', OURS),
+        Citation("https://x.test", "t", None, 0, 1),
+        ToolCallDelta(0, "c0", "f"),
+        ToolCallDelta(1, "c1", "g", "", '{"type":"custom_tool_call"}', OURS),
+        ToolCallDelta(0, arguments="{}"),
+        ToolCallDelta(1, arguments="x"),
+        UsageReport(Usage(3, 2, 1, 0, 1)),
+        Finish("length", "max_output_tokens", None, "resp_1", "m"),
+    ]
+    adapter = pydantic.TypeAdapter(types.ResponseStreamEvent)
+    for event in events_of(tokens):
+        assert adapter.validate_python(event).type == event["type"]
+    body = json.loads(SERVING.response(fold(tokens), model="m"))
+    assert types.Response.model_validate(body).output_text == "a"
