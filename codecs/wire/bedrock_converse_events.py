@@ -41,7 +41,7 @@ from ..vocabulary import (
 from . import bedrock_converse_shapes as shapes
 from .bedrock_errors import error_in_stream
 from .bedrock_framing import failure_name
-from .shared import as_object, encode_json, finish_reason
+from .shared import as_list, as_object, encode_json, finish_reason
 from .surrogates import SurrogateJoiner, decode_lenient, whole_text
 
 __all__ = ["ConverseInterpreter", "usage_of"]
@@ -405,7 +405,7 @@ def _grown(before: Any, piece: Any, name: str) -> Any:
             grown[key] = _grown(grown[key], value, key) if key in grown else value
         return grown
     if isinstance(before, list) and isinstance(piece, list):
-        return [*cast("list[Any]", before), *cast("list[Any]", piece)]
+        return [*as_list(before), *as_list(piece)]
     if isinstance(before, str) and isinstance(piece, str):
         return _joined_base64([before, piece]) if name == "bytes" else before + piece
     # the results of the provider's tools: the start has the members, the deltas are pieces of its content

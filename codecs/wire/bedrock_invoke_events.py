@@ -92,7 +92,7 @@ class InvokeInterpreter:
     __slots__ = ("_dialect", "_reader", "is_complete")
 
     def __init__(self, dialect: Dialect) -> None:
-        self.is_complete = False
+        self.is_complete: bool = False
         self._dialect = dialect
         self._reader: _Reader | None = None
 
@@ -300,7 +300,7 @@ class _TextReader:
     """
 
     def __init__(self, decoder: msgspec.json.Decoder[Piece], think: ThinkSplitter | None) -> None:
-        self.is_complete = False
+        self.is_complete: bool = False
         self._decoder = decoder
         self._think = think
         self._join = SurrogateJoiner()
