@@ -1,5 +1,12 @@
 """For tests of code that talks to providers: simulated providers, networks in memory, the cancel sweep, leak checks."""
 
+from .cassette import (
+    Cassette as Cassette,
+    CassetteError as CassetteError,
+    RecordedExchange as RecordedExchange,
+    RecordedRead as RecordedRead,
+    RecordingNetwork as RecordingNetwork,
+)
 from .determinism import deterministic_scheduling as deterministic_scheduling
 from .exchange import (
     Delay as Delay,
@@ -32,6 +39,7 @@ from .provider import (
     WireName as WireName,
     key_id as key_id,
 )
+from .replay import ReplayNetwork as ReplayNetwork
 from .script import (
     Answer as Answer,
     Break as Break,
