@@ -4,8 +4,9 @@ A chunk is ``{id, model, choices: [{index, delta, finish_reason}], usage}``; a w
 ``delta``, and goes through the same interpreter. The order of a stream is: deltas, a chunk with the finish reason, often a chunk
 with usage and no choices, ``[DONE]``. The token ``Finish`` is given with ``[DONE]``, so that usage comes before it.
 
-Complete is a stream with a finish reason *and* ``[DONE]``; where the dialect says that the service may leave that out, a finish
-reason and the clean end of the bytes. ``[DONE]`` alone proves nothing: proxies write it whatever happened behind them.
+Complete is a stream with a finish reason *and* ``[DONE]``; where that is missing, one with a finish reason, usage and the clean end of
+the bytes, and where the dialect says that the service may leave it out, one with a finish reason and that end. ``[DONE]`` alone proves
+nothing: proxies write it whatever happened behind them.
 """
 
 from __future__ import annotations
@@ -237,7 +238,8 @@ class ChatInterpreter:
         """The bytes have ended. Raises :class:`StreamInterruptedError` unless what came is a whole answer."""
         if self.is_complete:
             return
-        if self._dialect.done_marker == "optional" and self._settle():
+        # usage is the last thing in front of [DONE]: with a finish reason and it, nothing of the answer is missing
+        if (self._dialect.done_marker == "optional" or self._usage is not None) and self._settle():
             self._complete(into)
             return
         self._flush(into)
@@ -298,7 +300,7 @@ class ChatInterpreter:
             OpaqueDelta(self._origin, kind, merged_details(pieces)) for kind, pieces in self._kept.items()
         )
         into.append(Finish(reason, raw, self._stop, self._id, self._model))
-        self.is_complete: bool = True
+        self.is_complete = True
 
     def _flush(self, into: list[StreamToken]) -> None:
         held = self._thoughts.flush()

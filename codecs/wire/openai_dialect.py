@@ -48,7 +48,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
 
     - ``reasoning_fields``: which delta fields hold reasoning, first non-empty one first (some servers send the same text in two).
     - ``think_tags``: ``<think>`` at the start of the content is reasoning.
-    - ``done_marker``: ``required``: only ``[DONE]`` completes a stream. ``optional``: after a finish reason its clean end does, too.
+    - ``done_marker``: ``required``: only ``[DONE]`` completes a stream, or its clean end after a finish reason and usage. ``optional``: after
+      a finish reason its clean end does, too.
     - ``cached_paths``, ``cache_write_paths``, ``reasoning_paths``, ``cost_paths``: where usage says what; the first number counts.
       ``cost_scale``: dollars per unit of cost.
     - ``output_excludes_reasoning``: ``completion_tokens`` leaves reasoning out while ``total_tokens`` has it (xAI).
