@@ -153,6 +153,7 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
     408: ServerError,  # the server did not get the request in time: its side of the story, and worth another try
     409: ServerError,  # a conflict inside the provider (both official SDKs retry it)
     410: NotFoundError,  # a model that was withdrawn (SambaNova, Hugging Face)
+    421: ServerError,  # sent to a server that does not answer for this host (RFC 9110 section 15.5.20): another connection may
     425: ServerError,
     429: RateLimitError,
     498: OverloadedError,  # Groq: no flex capacity

@@ -294,7 +294,9 @@ class Response:
 
     def _finish(self) -> None:
         """The message is complete: the connection can serve again, if both sides are done with it."""
-        self._let_go(is_reusable=self._parser.keep_alive and not self._is_unsent)
+        parser = self._parser
+        is_misdirected = parser.status == 421  # another connection may lead to the right server (RFC 9110 section 15.5.20)
+        self._let_go(is_reusable=parser.keep_alive and not self._is_unsent and not is_misdirected)
 
     def _fail(self, failure: TransportError) -> None:
         self._failure = failure.at(status=self.status or self._parser.status or None)
