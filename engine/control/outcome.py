@@ -5,8 +5,8 @@ Rules ("signals stay apart"):
 1. 429 and 529, and whatever says "too much" in other words, are THROTTLED: they teach the limiter and nobody else.
 2. 5xx, a broken transport, nonsense instead of an answer and silence are FAILED: they teach the breaker.
 3. 401, 402, 403 and a used-up quota are KEY: they park that key.
-4. Every other 4xx is REJECTED: the request's own fault. 408, 409 and 425 go here too: they may be tried again, but
-   say nothing of the provider's health.
+4. Every other 4xx is REJECTED: the request's own fault. 408, 409, 421 and 425 go here too: they may be tried again, but
+   say nothing of the provider's health. So does a redirect, which is not followed: the address is wrong, not whoever answered there.
 5. What went wrong on our side (settings, bugs, a full queue, no file descriptors, our own proxy) is LOCAL, and what nobody waits for any
    more is CANCELLED. Neither is counted against anybody.
 """
@@ -28,6 +28,7 @@ from tercet.codecs.vocabulary import (
     NotFoundError,
     OverloadedError,
     PermissionDeniedError,
+    ProtocolError,
     ProviderError,
     QuotaExceededError,
     RateLimitError,
@@ -83,7 +84,7 @@ class Outcome(msgspec.Struct, frozen=True):
         return cls(kind, known, retry_after, first_content, duration, input_tokens, output_tokens)
 
 
-_TRANSIENT_STATUSES = frozenset({408, 409, 425})
+_TRANSIENT_STATUSES = frozenset({408, 409, 421, 425})
 _THROTTLING_STATUSES = frozenset({429, 529})
 _KEY_STATUSES = frozenset({401, 402, 403})
 _THROTTLING_WORDS = ("overload", "throttl", "capacity", "not_ready", "notready", "loading")
@@ -116,6 +117,8 @@ def _classify_transport(error: TransportError) -> OutcomeKind:
         return OutcomeKind.LOCAL if error.clock == "queue" else OutcomeKind.FAILED
     if isinstance(error, ConnectError) and error.phase == "proxy":
         return OutcomeKind.LOCAL  # our own proxy refused: says nothing of the provider behind it
+    if isinstance(error, ProtocolError) and error.status is not None and 300 <= error.status < 400:
+        return OutcomeKind.REJECTED
     return OutcomeKind.LOCAL if _is_out_of_resources(error) else OutcomeKind.FAILED
 
 
