@@ -20,7 +20,7 @@ from tercet.adapters.rate_limits import parse_retry_after, should_retry_hint
 from tercet.codecs.processor import StreamProcessor
 from tercet.codecs.vocabulary import ChatResponse, ProtocolError, StreamToken, TercetError, unfold
 from tercet.codecs.vocabulary.tokens import CONTENT_TOKENS, Finish
-from tercet.codecs.wire.shared import request_id
+from tercet.codecs.wire.shared import masked, request_id
 
 from ..control import Clocks
 from .settlement import Settlement
@@ -33,6 +33,7 @@ BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of a whole answer; answers with images and long documents stay far below."""
 _ERROR_BODY_LIMIT = 256 * 1024
 _ERROR_BODY_SECONDS = 5.0
+_PAGES = ("text/html", "application/xhtml+xml")
 
 
 class Sender(Protocol):
@@ -85,8 +86,9 @@ async def open_answer(
     try:
         settlement.observe(response.headers)
         await check_status(response, adapter, model, settlement.wall)
+        await _refuse_page(response, adapter)
         processor = adapter.processor(model, ticket.transformers)
-        if response.headers.get("content-type", "").startswith("application/json"):
+        if _media_type(response) == "application/json":
             return await _unstreamed(ticket, response, processor, settlement)
         tokens: list[StreamToken] = []
         ended = False
@@ -130,6 +132,7 @@ async def read_whole(
     try:
         settlement.observe(response.headers)
         await check_status(response, adapter, model, settlement.wall)
+        await _refuse_page(response, adapter)
         body = await response.read(BODY_LIMIT)
     finally:
         response.close()
@@ -167,6 +170,26 @@ async def check_status(
     if hint is not None:
         error.retryable = hint
     raise error
+
+
+async def _refuse_page(response: Response, adapter: Adapter) -> None:
+    """Raise :class:`ProtocolError` if the answer is a page for people: a portal's or a gateway's, whatever its status says.
+
+    Every other type is taken for what was asked for: servers stream events as text/plain, as octets, and without any type.
+    """
+    media_type = _media_type(response)
+    if media_type not in _PAGES:
+        return
+    said = " ".join((await response.receive())[:2000].decode("utf-8", "replace").split())
+    raise ProtocolError(
+        f"{adapter.id} answered {response.status} with a page ({media_type}) instead of what was asked for: {masked(said)[:200]!r}",
+        status=response.status,
+        body=masked(said),
+    )
+
+
+def _media_type(response: Response) -> str:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def _send(
