@@ -104,7 +104,9 @@ async def _check(registry: tercet.ProviderRegistry, profile: tercet.Profile, off
 
 
 async def _clock_skew(adapter: tercet.Adapter) -> float | None:
-    """Our clock minus the provider's ``Date`` header, in seconds; None if the host does not answer or gives none."""
+    """Our clock minus the provider's ``Date`` header, in seconds; None if it is no host, or does not answer, or gives none."""
+    if adapter.origin.scheme not in ("http", "https"):
+        return None
     from tercet.engine.runtime.transport import SocketNetwork, Transport, proxies_from_environ
 
     transport = Transport(SocketNetwork(proxies=proxies_from_environ(os.environ)))
