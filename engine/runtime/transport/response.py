@@ -295,7 +295,7 @@ class Response:
     def _finish(self) -> None:
         """The message is complete: the connection can serve again, if both sides are done with it."""
         parser = self._parser
-        is_misdirected = parser.status == 421  # another connection may lead to the right server (RFC 9110 section 15.5.20)
+        is_misdirected = parser.status == 421  # RFC 9110 section 15.5.20: another connection may do better
         self._let_go(is_reusable=parser.keep_alive and not self._is_unsent and not is_misdirected)
 
     def _fail(self, failure: TransportError) -> None:
