@@ -9,8 +9,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tercet.adapters.http_dates import parse_http_date, parse_rfc3339
 from tercet.adapters.rate_limits import (

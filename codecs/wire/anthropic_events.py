@@ -224,7 +224,7 @@ class AnthropicInterpreter:
         self._close_all(into)
         reason = "other" if self._stop is None else finish_reason(self._stop)
         into.append(Finish(reason, self._stop, self._stop_sequence, self._id, self._model))
-        self.is_complete: bool = True
+        self.is_complete = True
 
     def _report(self, usage: UsageShape | None, into: list[StreamToken]) -> None:
         """Counts are cumulative; ``message_delta`` repeats only some of them. Anthropic's input excludes what the cache gave or took."""

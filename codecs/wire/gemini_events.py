@@ -250,7 +250,7 @@ class GeminiInterpreter:
                 self._end_call(into)
                 self._raw = candidate.finish_reason
                 self._names = self._again(_NAMES, data)
-                self.is_complete: bool = True
+                self.is_complete = True
             if candidate.grounding_metadata is not _ABSENT or candidate.citation_metadata is not _ABSENT:
                 self._take_citations(candidate, into)
         counts = answer.usage_metadata

@@ -65,7 +65,9 @@ async def test_a_stream_ended_at_every_byte(open_world: Any, provider: str, auto
     wires = {"alder": "openai_chat", "birch": "anthropic", "cedar": "gemini"}
     registry = tercet.ProviderRegistry([])
     registry.add(
-        tercet.Profile(id=provider, base_url="http://cut.test", wire=wires[provider], auth="none", default_model="m")
+        tercet.Profile(
+            id=provider, base_url="http://cut.test", wire=wires[provider], auth="none", default_model="m"
+        )
     )
     retry = tercet.RetryPolicy(max_attempts=1)
     async with MemoryNetwork() as network:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tercet.adapters.reference.caching import mark_openai_anthropic, mark_openai_gemini
 from tercet.adapters.reference.messages import to_gemini, to_openai, to_r1, to_simple

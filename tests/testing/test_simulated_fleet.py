@@ -1,6 +1,6 @@
 """Simulated providers, asked over real HTTP by h11 and by raw bytes: three wires, in memory and on loopback, whole, streamed and broken."""
 
-# ruff: noqa: PT012  # what is raised leaves the fleet's block: that is the thing tested
+# what is raised leaves the fleet's block: that is the thing tested
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Streams and the network in memory: exact virtual times, back-pressure, ends and resets, names and refusals, raw exchanges."""
 
-# ruff: noqa: PT012  # what is raised leaves a whole block: that is the thing tested
+# what is raised leaves a whole block: that is the thing tested
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The cancel sweep, repeatable scheduling, and the check that nothing is left."""
 
-# ruff: noqa: PT012  # what is raised leaves a whole block: that is the thing tested
+# what is raised leaves a whole block: that is the thing tested
 
 from __future__ import annotations
 
