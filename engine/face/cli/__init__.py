@@ -41,6 +41,12 @@ def _parser() -> argparse.ArgumentParser:
         "take over. Needs no key and no network; takes a few seconds.",
     )
     demo.add_argument("--plain", action="store_true", help="plain lines even on a terminal")
+    demo.add_argument(
+        "--chaos",
+        type=int,
+        metavar="SEED",
+        help="instead: a minute of traffic with random faults, in virtual time; the same seed, the same minute",
+    )
 
     chat = command("chat", "ask a question and stream the answer")
     chat.add_argument("question", help="the question; '-' reads it from standard input")
@@ -105,7 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return USAGE
     try:
-        run = import_module(_MODULES[options.command], __name__).run
+        is_chaos = getattr(options, "chaos", None) is not None
+        run = import_module(".chaos" if is_chaos else _MODULES[options.command], __name__).run
         code: int = run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
