@@ -23,7 +23,7 @@ from tercet.adapters.auth.sigv4 import (
 )
 
 if TYPE_CHECKING:
-    from .deviations import SeenRequest
+    from .comparison import SeenRequest
 
 __all__ = ["is_pseudo_header", "signs_itself"]
 

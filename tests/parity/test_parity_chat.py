@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tercet.adapters.reference.caching import mark_last_parts, mark_vercel
-from tercet.adapters.reference.deviations import Played, compare, settle
+from tercet.adapters.reference.comparison import Played, compare
+from tercet.adapters.reference.deviations import settle
 from tercet.adapters.reference.messages import to_openai
 from tercet.adapters.reference.table import providers
 from tercet.cli.parity import check, check_directory, play

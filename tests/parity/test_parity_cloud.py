@@ -20,7 +20,8 @@ from tercet.adapters.auth.sigv4 import (
     signature,
     string_to_sign,
 )
-from tercet.adapters.reference.deviations import ABSENT, Played, SeenRequest, compare, settle
+from tercet.adapters.reference.comparison import ABSENT, Played, SeenRequest, compare
+from tercet.adapters.reference.deviations import settle
 from tercet.cli.parity import check, check_directory, play
 from tercet.codecs.vocabulary import ProviderError, StreamInterruptedError
 

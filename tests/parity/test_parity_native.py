@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tercet.adapters.reference.deviations import Played, compare, settle
+from tercet.adapters.reference.comparison import Played, compare
+from tercet.adapters.reference.deviations import settle
 from tercet.cli.parity import check, play
 from tercet.codecs.vocabulary import ProtocolError, ProviderError, StreamInterruptedError
 

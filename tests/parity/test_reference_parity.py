@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tercet.adapters.reference.deviations import ABSENT, RULES, Difference, Played, compare, settle
+from tercet.adapters.reference.comparison import ABSENT, Difference, Played, compare
+from tercet.adapters.reference.deviations import RULES, settle
 from tercet.cli.parity import check, check_directory, play, run
 from tercet.codecs.vocabulary import ProviderError, StreamInterruptedError
 

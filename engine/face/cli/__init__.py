@@ -85,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     parity.add_argument(
         "--recut", action="store_true", help="again with every stream cut at 1 byte, 7 bytes and at random"
     )
+    bench = command("bench", "measure what the engine costs on this machine, beside its goals")
+    bench.add_argument("suite", choices=["dispatch", "tokens", "sse", "memory"], help="what to measure")
     return parser
 
 
@@ -95,6 +97,7 @@ _MODULES = {
     "models": ".listing",
     "doctor": ".doctor",
     "parity": ".parity",
+    "bench": ".bench",
 }
 
 

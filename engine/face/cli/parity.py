@@ -25,14 +25,8 @@ import trio.testing
 from tercet.adapters.auth.google_jwt import NO_SIGNER
 from tercet.adapters.call import Origin
 from tercet.adapters.reference import IDENTITY, Conversation, ReferenceProvider
-from tercet.adapters.reference.deviations import (
-    Outcome,
-    Played,
-    Recording,
-    SeenRequest,
-    compare,
-    settle,
-)
+from tercet.adapters.reference.comparison import Outcome, Played, Recording, SeenRequest, compare
+from tercet.adapters.reference.deviations import settle
 from tercet.adapters.reference.family import NO_TOKENIZER
 from tercet.adapters.reference.lists import get_model_endpoints, get_models, get_openai_models
 from tercet.adapters.reference.lm_studio import get_lm_studio_ids

@@ -19,7 +19,7 @@ from typing import Any, cast
 import msgspec
 
 from tercet.adapters.reference import Exited, RunProcess
-from tercet.adapters.reference.deviations import Recording, SeenProcess, SeenRequest
+from tercet.adapters.reference.comparison import Recording, SeenProcess, SeenRequest
 from tercet.codecs.vocabulary import ConnectError, ProviderError, TercetError
 
 __all__ = ["ScriptedProgram", "Stage", "as_recorded", "marked_error", "played_recording"]
