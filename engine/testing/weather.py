@@ -146,7 +146,7 @@ def plan(
 ) -> Plan:
     """A plan drawn from ``seed``: ``requests`` wishes, about ``a_second`` of them each second, and weather for as long.
 
-    ``calm_from`` is when the faults stop; ``refuse_keys`` lets keys be refused, too; ``patient`` gives only callers who wait to the end.
+    ``calm_from`` is when the faults stop; ``refuse_keys`` lets keys be refused, too; ``patient`` gives only callers who wait to the end and read at once.
     ``breaker`` are the breakers' settings; without any they are drawn, too, as breakers that open keep much else from happening.
     """
     random = Random(f"plan {seed}")  # a simulation is to be repeated, not to be unguessable
@@ -186,7 +186,7 @@ def _wish(random: Random, number: int, at: float, *, patient: bool) -> Wish:
         deadline=random.choice((0.01, random.random(), random.random() * 10))
         if manner == "has a deadline"
         else None,
-        slowness=random.choice((0.0,) * 8 + (0.01, 0.3)),
+        slowness=0.0 if patient else random.choice((0.0,) * 8 + (0.01, 0.3)),
         pool=pool,
     )
 
