@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 
 from tercet.adapters.wires import make_wire
+from tercet.cli.bench_server import EVENT
 from tercet.codecs.vocabulary import StreamToken
 
-from .measure import Figure, compare, cpu
-from .sse import EVENT
+from .measure import Case, Figure, compare, cpu
 
 COUNT = 20_000
 EVENTS = {
@@ -40,7 +40,7 @@ OPENING = {
 def run(rounds: int) -> list[Figure]:
     figures: list[Figure] = []
     for name, (event, data) in EVENTS.items():
-        cases = {"tercet": _ours(name, event, data), "json.loads alone": _json(data)}
+        cases: dict[str, Case] = {"tercet": _ours(name, event, data), "json.loads alone": _json(data)}
         figures += compare(
             f"decode {name}", cases, rounds=rounds, unit="ns/event", convert=lambda seconds: seconds * 1e9
         )

@@ -1,98 +1,67 @@
-"""The server that answers: a process of its own, so that its CPU is not ours.
-
-It writes the same bytes to every request, made beforehand: ``/json`` a whole answer, anything else a streamed one.
-"""
+"""The server that answers, in a process of its own: ``upstream.c`` where there is a compiler, the package's Python one elsewhere."""
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import get_context
+from pathlib import Path
 
-from .sse import EVENT
+from tercet.cli.bench_server import DOCUMENTS
 
-TOKENS = 200
-_BODY = b'{"id":"chatcmpl-1","object":"chat.completion","created":1759300000,"model":"gpt-4o","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there."},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":3,"total_tokens":13}}'
-_JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (
-    len(_BODY),
-    _BODY,
-)
-_LAST = EVENT.replace(b'"content":" token"', b"").replace(b'"finish_reason":null', b'"finish_reason":"stop"')
-_STREAM_BODY = EVENT * TOKENS + _LAST + b"data: [DONE]\n\n"
-_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(
-    _STREAM_BODY
-)
-_STREAM = _HEAD + _STREAM_BODY
+HERE = Path(__file__).parent
+HEADROOM = 5.0
+"""How many times as much CPU a client must use as the server, for the figure to be the client's."""
+
+
+class Upstream:
+    """A running server: its ``port``, what it is written in, and the CPU seconds it has used."""
+
+    def __init__(self, port: int, language: str) -> None:
+        self.port = port
+        self.language = language
+
+    def base(self, kind: str, *what: object) -> str:
+        """The base URL that makes it answer so: ``base("openai", "stream", 200)``."""
+        path = "/".join(map(str, (kind, *what)))
+        return f"http://127.0.0.1:{self.port}/{path}/v1"
+
+    def cpu(self) -> float:
+        """CPU seconds of the server's process so far."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/cpu") as answer:
+            return float(json.load(answer)["cpu"])
 
 
 @contextmanager
-def running() -> Iterator[int]:
-    """Run the server; gives its port."""
-    context = get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(sender,), daemon=True)
-    process.start()
-    try:
-        yield receiver.recv()
-    finally:
-        process.terminate()
-        process.join()
+def running(language: str = "c") -> Iterator[Upstream]:
+    """Run the server."""
+    with tempfile.TemporaryDirectory() as directory:
+        command = _compiled(Path(directory)) if language == "c" else None
+        made_in = "C" if command else "Python"
+        command = command or [sys.executable, "-m", "tercet.cli.bench_server"]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield Upstream(int(process.stdout.readline()), made_in)
+        finally:
+            process.stdin.close()
+            process.wait(10)
+            process.stdout.close()
 
 
-def _serve(sender: object) -> None:
-    import selectors
-
-    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-    listener.setblocking(False)
-    sender.send(listener.getsockname()[1])  # type: ignore[attr-defined]  # a Connection; its class differs by platform
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    selector = selectors.DefaultSelector()
-    selector.register(listener, selectors.EVENT_READ, None)
-    while True:
-        for key, _ in selector.select():
-            if key.data is None:
-                connection, _ = listener.accept()
-                connection.setblocking(True)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                selector.register(connection, selectors.EVENT_READ, bytearray())
-                continue
-            connection = key.fileobj
-            assert isinstance(connection, socket.socket)
-            try:
-                data = connection.recv(65536)
-            except ConnectionError:
-                data = b""
-            if not data:
-                selector.unregister(connection)
-                connection.close()
-                continue
-            key.data.extend(data)
-            if _is_whole(key.data):
-                answer = _STREAM if b'"stream":true' in key.data else _JSON
-                key.data.clear()
-                try:
-                    connection.sendall(answer)
-                except ConnectionError:
-                    selector.unregister(connection)
-                    connection.close()
-
-
-def _is_whole(request: bytearray) -> bool:
-    head, found, body = request.partition(b"\r\n\r\n")
-    if not found:
-        return False
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            return len(body) >= int(value)
-    return True
-
-
-def _end_with_parent(parent: int) -> None:
-    event = threading.Event()
-    while os.getppid() == parent:
-        event.wait(1.0)
-    os._exit(0)
+def _compiled(directory: Path) -> list[str] | None:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return None
+    program = directory / "upstream"
+    subprocess.run([compiler, "-O2", "-o", str(program), str(HERE / "upstream.c")], check=True)
+    for kind, parts in DOCUMENTS.items():
+        for part, data in parts.items():
+            (directory / f"{kind}.{part}").write_bytes(data)
+    return [str(program), str(directory)]

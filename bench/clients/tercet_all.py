@@ -1,0 +1,36 @@
+"""tercet, everything on: manager, lane, limiter, breaker, health, metrics, cost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from worker import Ask, Stream, serve
+
+import tercet
+
+REQUEST = tercet.ChatRequest("bench:gpt-4o", "Say hello.")
+
+
+@asynccontextmanager
+async def session(base: str, _connections: int) -> AsyncIterator[tuple[Ask, Stream]]:
+    known = tercet.ProviderRegistry([])
+    known.add(tercet.Profile(id="bench", base_url=base, auth="none", catalog="none"))
+    clocks = tercet.Clocks(connect=60)
+    room = tercet.BackpressureController(max_in_flight=20_000)
+    async with tercet.open_manager(known, environ={}, clocks=clocks, admission=room) as manager:
+
+        async def ask() -> None:
+            await manager.chat(REQUEST)
+
+        async def stream(tally: list[int]) -> None:
+            async with manager.chat_stream(REQUEST) as answer:
+                async for token in answer:
+                    if type(token) is tercet.TextDelta:
+                        tally[0] += 1
+
+        yield ask, stream
+
+
+if __name__ == "__main__":
+    serve(session, "trio", ("trio", "msgspec", "httptools"))
