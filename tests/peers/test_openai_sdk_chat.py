@@ -67,7 +67,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "openai-compatible.chat.anthropic-fallback-tool-call.sse": (
         "IndexError",
-        "its first tool call has index 1 (index 0 was given up by the service); ours takes an index as a name, not as a place",
+        "its only tool call has index 1, behind a text; ours takes an index as a name, not as a place in a list",
     ),
 }
 """File -> what the SDK's accumulator raises for it, and why ours gives the answer."""

@@ -51,7 +51,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "openai.responses.openai-client-tool-search.1.chunks.txt#0": (
         "RuntimeError",
-        "the item's id is another at its end than at its begin; ours goes by the output's index",
+        "the item's call_id is another when it is done than when it was added; ours goes by the output's index",
     ),
 }
 """Answer -> what the SDK's accumulator raises for it, and why ours gives the answer."""
