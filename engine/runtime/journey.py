@@ -25,6 +25,7 @@ class Journey:
     __slots__ = (
         "_current",
         "_is_forced",
+        "_last_number",
         "_on_attempt",
         "_position",
         "_priority",
@@ -75,6 +76,7 @@ class Journey:
         self._tokens = self.input_tokens + self.output_limit
         self.hold: Hold = Hold(None, None)
         self._position = 0
+        self._last_number = 0
         self.attempt: int = 0
         self.owed: int = 0
         self.failed: list[TercetError] = []
@@ -145,12 +147,14 @@ class Journey:
         self._on_attempt(record)
 
     def _ticket(self, adapter: Adapter, target: Target, *, is_forced: bool) -> Ticket:
+        # two tickets may be out at once (a hedge), and a target that could not be asked has failed without any
+        self._last_number = max(self._last_number, len(self.failed)) + 1
         ticket = self._current = Ticket(
             adapter,
             target.model,
             self._request,
             stream=self._stream,
-            number=len(self.failed) + 1,
+            number=self._last_number,
             request_number=self.number,
             record=self._record,
             priority=self._priority,

@@ -356,6 +356,9 @@ class _World:
         seen = manager.inspect()
         self._expect(not seen.requests, f"requests are under way at the end: {seen.requests}")
         written = Counter(record.provider for record in self._report.records)
+        numbers = Counter((record.request, record.attempt) for record in self._report.records)
+        twice = [number for number, times in numbers.items() if times > 1]
+        self._expect(not twice, f"attempts that bear the same number: {twice[:5]}")
         for lane in seen.lanes:
             who = lane.provider
             self._expect(
