@@ -429,6 +429,9 @@ class ChatInterpreter:
         """An event without choices and usage: an error in another shape, or something to ignore (Azure's filter results)."""
         payload = as_object(decode_lenient(_ANY, data))
         is_error = name == "error" or "error" in (payload.get("object"), payload.get("type"))
+        is_error = is_error or bool(
+            as_object(payload.get("base_resp")).get("status_code")
+        )  # MiniMax; 0 is success
         if (
             is_error
             or "detail" in payload

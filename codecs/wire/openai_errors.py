@@ -7,6 +7,8 @@
     {"message", "type", "param", "code"}                   Cerebras, Mistral ("object": "error")
     {"detail": "text" | [{"loc", "msg"}] | {"error"}}      FastAPI: Mistral 422, DeepInfra, Perplexity
     [{"error": {...}}]                                     Google's doors
+    {"base_resp": {"status_code", "status_msg"}}           MiniMax, with status 200
+    {"error": "text", "estimated_time": 20.0}              Hugging Face, while a model is loaded
     <html>, plain text, nothing                            whatever stands in front
 
 The provider's *words* (code, type) decide first, then its text, then the HTTP status: one status stands for too many things
@@ -51,8 +53,25 @@ from .surrogates import whole_text
 __all__ = ["error_from_payload", "error_from_response"]
 
 _NO_HEADERS: Mapping[str, str] = {}
+_LONGEST_LOADING = 86_400.0
+
+# MiniMax's error codes (API reference, page "Error Codes", 2026-11); all others are its own trouble.
+_BASE_RESP: dict[int, type[ProviderError]] = {
+    1002: RateLimitError,
+    1004: AuthenticationError,
+    1008: QuotaExceededError,
+    1026: ContentFilterError,
+    1027: ContentFilterError,
+    1039: RateLimitError,
+    1041: RateLimitError,
+    2013: BadRequestError,
+    2045: RateLimitError,
+    2049: AuthenticationError,
+    2056: QuotaExceededError,
+}
 
 _WORDS: dict[str, type[ProviderError]] = {
+    **{f"base_resp {code}": kind for code, kind in _BASE_RESP.items()},
     **dict.fromkeys(
         ("context_length_exceeded", "context_window_exceeded", "model_context_window_exceeded"),
         ContextLengthError,
@@ -238,7 +257,7 @@ def error_from_payload(
         status=status,
         code=facts.code,
         request_id=request_id(headers) or facts.request_id,
-        retry_after=retry_after(headers, message),
+        retry_after=retry_after(headers, message) or facts.loaded_in,
         retryable=should == "true" if should in ("true", "false") else None,
         body=text,
     )
@@ -247,7 +266,7 @@ def error_from_payload(
 class _Facts:
     """What the many shapes have in common."""
 
-    __slots__ = ("code", "message", "number", "param", "reasons", "request_id", "words")
+    __slots__ = ("code", "loaded_in", "message", "number", "param", "reasons", "request_id", "words")
 
     def __init__(self, payload: Any) -> None:
         outer = as_object(payload[0] if isinstance(payload, list) and payload else payload)
@@ -255,6 +274,9 @@ class _Facts:
         inner = as_object(error) or as_object(outer.get("detail")) or outer
         if isinstance(inner.get("error"), dict):  # {"detail": {"error": {...}}}
             inner = as_object(inner["error"])
+        base = as_object(outer.get("base_resp"))
+        if base.get("status_code"):  # MiniMax, with status 200
+            inner = {"code": f"base_resp {base['status_code']}", "message": base.get("status_msg")}
         metadata = as_object(inner.get("metadata"))
         named = [
             inner.get("code"),
@@ -271,6 +293,9 @@ class _Facts:
         self.number = next(
             (number for number in (_number(word) for word in named) if number is not None), None
         )
+        self.loaded_in = _loading_time(outer.get("estimated_time"))
+        if self.loaded_in is not None:
+            self.code = self.code or "model_loading"
         self.param = inner.get("param")
         self.reasons = (
             metadata.get("reasons")
@@ -295,6 +320,13 @@ class _Facts:
             self.message += f" ({metadata.get('provider_name', 'upstream')}: {raw if isinstance(raw, str) else _short(raw)})"[
                 :1000
             ]
+
+
+def _loading_time(seconds: Any) -> float | None:
+    """The seconds until a model is loaded (Hugging Face); None for what is no such time."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    return float(seconds) if 0 < seconds < _LONGEST_LOADING else None
 
 
 def _kind(facts: _Facts, status: int | None) -> type[ProviderError]:

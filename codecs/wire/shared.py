@@ -176,7 +176,8 @@ def error_type_of_status(status: int) -> type[ProviderError]:
 _OVERFLOW = re.compile(
     r"context[ _](?:length|window)|maximum context|tokens? exceed|too many (?:input |prompt )?tokens?"
     r"|prompt is too long|input is too long|context .{0,40}too long|exceeds? .{0,60}context"
-    r"|reduce the length of|input (?:token count|length) .{0,60}exceed|maximum prompt length",
+    r"|reduce the length of|input (?:token count|length) .{0,60}exceed|maximum prompt length"
+    r"|exceeded model token limit",  # Moonshot
     re.IGNORECASE,
 )
 
@@ -217,8 +218,9 @@ def request_id(headers: Mapping[str, str]) -> str | None:
     return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
 
 
+_LONGEST_WAIT = 366 * 86_400.0
 _TRY_AGAIN = re.compile(
-    r"(?:try again|retry|retrying) (?:in|after) (?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)(ms|s))?",
+    r"(?:try again|retry|retrying) (?:in|after) (?:(\d{1,6})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,9}(?:\.\d{1,9})?)(ms|s))?",
     re.IGNORECASE,
 )
 
@@ -226,14 +228,16 @@ _TRY_AGAIN = re.compile(
 def retry_after(headers: Mapping[str, str], message: str = "") -> float | None:
     """Seconds to wait, from ``retry-after-ms``, a numeric ``retry-after``, or "Please try again in 5.289s" in the message.
 
-    A ``retry-after`` that is an HTTP date is left to whoever knows the time. None if nobody said anything usable.
+    A ``retry-after`` that is an HTTP date is left to whoever knows the time. None if nobody said anything usable; more than a year is not.
     """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name, "").strip()
         if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value):
-            return float(value) * unit
+            seconds = float(value) * unit
+            return seconds if seconds <= _LONGEST_WAIT else None
     found = _TRY_AGAIN.search(message)
     if found is None or not any(found.group(1, 2, 3)):
         return None
     seconds = float(found[3] or 0) * (0.001 if (found[4] or "").lower() == "ms" else 1.0)
-    return int(found[1] or 0) * 3600 + int(found[2] or 0) * 60 + seconds
+    seconds += int(found[1] or 0) * 3600 + int(found[2] or 0) * 60
+    return seconds if seconds <= _LONGEST_WAIT else None
