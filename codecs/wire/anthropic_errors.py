@@ -55,6 +55,10 @@ def error_of_status(status: int, headers: Headers, body: bytes) -> ProviderError
     if not message:
         message = " ".join(text.split())[:300] or f"the provider answered with status {status} and no body"
     error = _typed(kind, message, code, status)
+    if error is RateLimitError and headers.get("anthropic-ratelimit-unified-status") == "rejected":
+        error = (
+            QuotaExceededError  # a subscription's window of hours or days: waiting a minute changes nothing
+        )
     should_retry = headers.get("x-should-retry")
     return error(
         masked(message),
