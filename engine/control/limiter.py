@@ -49,13 +49,14 @@ class Permit:
     ``is_open`` is whether neither was done yet.
     """
 
-    __slots__ = ("is_open", "number", "owner", "tokens", "tokens_upto")
+    __slots__ = ("is_hinted", "is_open", "number", "owner", "tokens", "tokens_upto")
 
     def __init__(self, owner: AdaptiveRateLimiter, number: int, tokens: int, tokens_upto: int) -> None:
         self.owner: AdaptiveRateLimiter = owner
         self.number: int = number
         self.tokens: int = tokens
         self.tokens_upto: int = tokens_upto  # all tokens ever reserved, up to and with this permit
+        self.is_hinted: bool = False  # its answer's headers said that nothing is left
         self.is_open: bool = True
 
     def __repr__(self) -> str:
@@ -195,7 +196,7 @@ class AdaptiveRateLimiter:
                 self._tokens.put_back(permit.tokens - used, self._now)
             elif outcome.kind in _NO_WORK_DONE:
                 self._tokens.put_back(permit.tokens, self._now)
-        hinted = limits is not None and self._learn(limits, permit)
+        hinted = permit.is_hinted or (limits is not None and self._learn(limits, permit))
         if outcome.kind is OutcomeKind.THROTTLED:
             self._throttle(permit, outcome.retry_after, hinted)
         elif outcome.kind not in _NOT_ANSWERED and self._cubic is not None:
@@ -220,7 +221,9 @@ class AdaptiveRateLimiter:
     def observe(self, limits: RateLimitState, now: float, permit: Permit | None = None) -> None:
         """The headers of an answer, as soon as they came. ``permit`` is the answered request's; None for a request made without one."""
         self._advance(now)
-        self._learn(limits, permit)
+        is_exhausted = self._learn(limits, permit)
+        if permit is not None:
+            permit.is_hinted = is_exhausted
 
     def grant(
         self,
