@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import trio
@@ -27,6 +28,7 @@ class Journey:
         "_is_forced",
         "_last_number",
         "_on_attempt",
+        "_patience",
         "_position",
         "_priority",
         "_request",
@@ -56,6 +58,7 @@ class Journey:
         stream: bool,
         is_forced: bool,
         is_hedged: bool,
+        patience: float,
         number: int,
         on_attempt: Callable[[AttemptRecord], None],
     ) -> None:
@@ -64,6 +67,7 @@ class Journey:
         self.started: float = trio.current_time()
         self.records: list[AttemptRecord] = []
         self._on_attempt = on_attempt
+        self._patience = patience
         self._current: Ticket | None = None
         self._request = request
         self._targets = targets
@@ -162,6 +166,7 @@ class Journey:
             deadline=trio.current_effective_deadline(),
             transformers=self._transformers,
             is_forced=is_forced,
+            patience=self._patience if self.has_next else math.inf,
         )
         return ticket
 

@@ -149,13 +149,13 @@ class Lane:
                     nursery.start_soon(self._attempt, ticket, admitted, name=f"tercet attempt {self.id}")
                 elif isinstance(admitted, TercetError):
                     ticket.fail(admitted)
-                elif (
-                    admitted == math.inf or now + admitted < ticket.deadline
+                elif admitted == math.inf or (
+                    admitted <= ticket.patience and now + admitted < ticket.deadline
                 ):  # inf: until a permit comes back
                     wait = admitted
                     break
                 else:
-                    ticket.fail(self._too_late(admitted, ticket.deadline - now))
+                    ticket.fail(self._too_late(ticket, admitted, now))
             heapq.heappop(self._queue)
         if (
             wait != math.inf or self._alarm.deadline != math.inf
@@ -191,7 +191,13 @@ class Lane:
     def _has_free_slot(self, now: float) -> bool:
         return any(slot.parked_until <= now for slot in self.slots)
 
-    def _too_late(self, wait: float, left: float) -> TercetError:
+    def _too_late(self, ticket: Ticket, wait: float, now: float) -> TercetError:
+        left = ticket.deadline - now
+        if left > wait:
+            return RateLimitError(
+                f"{self.id}'s rate limit asks for a wait of {wait:.3g} s, and there is another target",
+                retry_after=wait,
+            )
         if left <= 0:
             return DeadlineError(
                 "the caller's deadline passed while the request waited its turn", clock="queue"

@@ -434,6 +434,7 @@ class ProviderManager:
             stream=stream,
             is_forced=is_forced,
             is_hedged=hedged,
+            patience=self._retry.max_wait_before_failover,
             number=next(self._numbers),
             on_attempt=self._written_down,
         )

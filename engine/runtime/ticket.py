@@ -46,6 +46,7 @@ class Ticket:
         "is_withdrawn",
         "model",
         "number",
+        "patience",
         "record",
         "request",
         "request_number",
@@ -70,10 +71,12 @@ class Ticket:
         deadline: float = math.inf,
         transformers: Sequence[StreamTransformer] = (),
         is_forced: bool = False,
+        patience: float = math.inf,
     ) -> None:
         """``number`` counts the request's attempts from 1, ``request_number`` the manager's requests; ``record`` is told of the attempt's
         end. ``tokens`` is the estimate to reserve. ``deadline`` is the caller's, in
         trio's time. ``is_forced`` passes an open breaker: the last resort when every target's breaker is open.
+        ``patience`` is the longest wait for a rate limit, in seconds, that is better than the next target.
         """
         self.adapter: Adapter = adapter
         self.model: str = model
@@ -86,6 +89,7 @@ class Ticket:
         self.deadline: float = deadline
         self.transformers: Sequence[StreamTransformer] = transformers
         self.is_forced: bool = is_forced
+        self.patience: float = patience
         self.is_withdrawn = False
         self.is_preempted: bool = False
         self.enqueued_at: float = trio.current_time()
