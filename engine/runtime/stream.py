@@ -342,8 +342,8 @@ class _TextPieces:
 
 
 def _may_restart(error: TercetError) -> bool:
-    """Whether another target may do better: the provider's or the network's fault, not the request's."""
-    return classify(error) in (OutcomeKind.FAILED, OutcomeKind.THROTTLED)
+    """Whether another target may do better: the provider's, the network's or the key's fault, not the request's."""
+    return classify(error) in (OutcomeKind.FAILED, OutcomeKind.THROTTLED, OutcomeKind.KEY)
 
 
 def _as_interruption(error: TercetError, said: ChatResponse, errors: Sequence[TercetError]) -> TercetError:
