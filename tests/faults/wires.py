@@ -176,11 +176,16 @@ class converse:  # noqa: N801  # as above
     """An answer of Bedrock's ConverseStream, frame by frame."""
 
     @staticmethod
-    def frame(name: str, payload: Any, kind: str = "event", name_header: str | None = None) -> bytes:
+    def frame(name: str, payload: Any, kind: str = "event") -> bytes:
         """One message."""
-        named = name_header or {"event": ":event-type", "exception": ":exception-type"}[kind]
+        named = {"event": ":event-type", "exception": ":exception-type"}[kind]
         headers = {named: name, ":content-type": "application/json", ":message-type": kind}
         return encode_message(headers, json.dumps(payload).encode())
+
+    @staticmethod
+    def error(code: str, message: str) -> bytes:
+        """An error that the service does not model: all that it says stands in the headers."""
+        return encode_message({":error-code": code, ":error-message": message, ":message-type": "error"})
 
     @staticmethod
     def delta(text: str) -> bytes:
