@@ -40,6 +40,11 @@ from .provider import (
     key_id as key_id,
 )
 from .replay import ReplayNetwork as ReplayNetwork
+from .rows import (
+    is_simulatable as is_simulatable,
+    sample_environ as sample_environ,
+    simulated_row as simulated_row,
+)
 from .script import (
     Answer as Answer,
     Break as Break,

@@ -49,6 +49,14 @@ def test_the_demo_shows_a_failover_and_succeeds() -> None:
     assert all(row["usage"]["cost"] > 0 for row in rows)
 
 
+def test_every_row_streams_at_once() -> None:
+    told = tercet("demo", "--all")
+    assert told.returncode == 0, told.stdout
+    rows = lines(tercet("demo", "--all", "--json"))
+    assert len({row["provider"] for row in rows}) >= 35
+    assert all(row["ended"].startswith("complete, ") for row in rows)
+
+
 def test_the_live_picture_can_be_drawn() -> None:
     demo_live = pytest.importorskip("tercet.cli.demo_live", reason="the extra `rich` is not installed")
     from rich.console import Console

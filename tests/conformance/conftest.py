@@ -11,20 +11,18 @@ import trio.testing
 
 import tercet
 from tercet.adapters.offers import Offer, offers, sample_model
-from tercet.codecs.serving.anthropic import AnthropicServing
-from tercet.codecs.serving.gemini import GeminiServing
-from tercet.codecs.serving.openai_chat import OpenAIChatServing
-from tercet.testing import MemoryNetwork, ScriptedExchange, ScriptedServer, SimulatedProvider
+from tercet.testing import (
+    MemoryNetwork,
+    ScriptedExchange,
+    ScriptedServer,
+    SimulatedProvider,
+    sample_environ,
+    simulated_row,
+)
 
 KEY = "row-key-123456"
 ELSEWHERE = {"claude-code": "tests/wire/test_claude_cli.py", "vscode-llm": "tests/engine/test_bridge.py"}
 """Rows that speak no HTTP (a program's standard input and output, a local socket), and where they are tested instead."""
-
-_DIALECTS: dict[str, Callable[[Any], Any]] = {
-    "openai_chat": lambda dialect: OpenAIChatServing(dialect=dialect),
-    "anthropic": AnthropicServing,
-    "gemini": GeminiServing,
-}
 
 
 class Row:
@@ -70,15 +68,6 @@ def autojump_clock() -> trio.testing.MockClock:
     return trio.testing.MockClock(autojump_threshold=0)
 
 
-def surroundings(profile: tercet.Profile) -> dict[str, str]:
-    """An environment in which every setting of the row has a value."""
-    return {
-        variables[0]: "sample"
-        for name, variables in profile.settings_env.items()
-        if name not in profile.settings
-    }
-
-
 @pytest.fixture
 def open_row() -> OpenRow:
     """``async with open_row(offer, script) as row``. ``answers`` are raw exchanges that replace the simulated provider."""
@@ -95,26 +84,13 @@ def open_row() -> OpenRow:
         profile = profile or tercet.ProviderRegistry().get(offer.provider)
         registry = tercet.ProviderRegistry([profile])
         model = sample_model(profile, offer.door)
-        environ = surroundings(profile)
+        environ = sample_environ(profile)
         base_urls: Mapping[str, str] = {}
         if profile.base_url.endswith(".invalid/v1"):  # the provider inside the process answers there
             base_urls = {profile.id: "http://row.test/v1"}
         adapter = registry.adapter(profile.id, keys=KEY, environ=environ, base_url=base_urls.get(profile.id))
         is_open = profile.auth == "none"
-        make = _DIALECTS.get(offer.wire)
-        provider = SimulatedProvider(
-            "row",
-            offer.wire,  # type: ignore[arg-type]  # a wire that nobody simulates is refused there
-            script,
-            models=(model.partition("/")[2] if profile.model_id == "after_slash" else model,),
-            keys=None if is_open else {KEY},
-            serving=None if make is None else make(adapter.wire_for(model).dialect),  # type: ignore[attr-defined]  # every wire has one
-            key_header=None
-            if is_open
-            else "authorization"
-            if profile.key_style == "bearer"
-            else profile.key_style,
-        )
+        provider = simulated_row(adapter, model, script, wire=offer.wire, key=KEY)
         async with MemoryNetwork() as network:
             network.serve(adapter.origin, provider.serve if answers is None else ScriptedServer(answers))
             async with tercet.open_manager(

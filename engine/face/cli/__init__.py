@@ -42,6 +42,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--plain", action="store_true", help="plain lines even on a terminal")
     demo.add_argument(
+        "--all",
+        action="store_true",
+        help="instead: every provider of the table, simulated in its own dialect, streaming at once",
+    )
+    demo.add_argument(
         "--chaos",
         type=int,
         metavar="SEED",
@@ -101,6 +106,14 @@ _MODULES = {
 }
 
 
+def _module_for(options: argparse.Namespace) -> str:
+    if options.command == "demo" and options.all:
+        return ".demo_all"
+    if options.command == "demo" and options.chaos is not None:
+        return ".chaos"
+    return _MODULES[options.command]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. Ctrl-C gives 130 and no traceback, a closed pipe ends quietly."""
     parser = _parser()
@@ -114,8 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return USAGE
     try:
-        is_chaos = getattr(options, "chaos", None) is not None
-        run = import_module(".chaos" if is_chaos else _MODULES[options.command], __name__).run
+        run = import_module(_module_for(options), __name__).run
         code: int = run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
