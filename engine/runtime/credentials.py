@@ -6,6 +6,7 @@ all who wait, and by whichever of them comes first; if that one is cancelled the
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -13,11 +14,17 @@ from typing import Protocol
 import trio
 
 from tercet.adapters.auth import Anonymous, Credential
+from tercet.codecs.vocabulary import TercetError
 
 __all__ = ["CredentialSource", "LoadedCredential", "StaticCredential"]
 
 REFRESH_EARLY = 120.0
 """Seconds before its end at which a credential is replaced; the AWS SDKs take five minutes at most, Google's four and a half."""
+_USABLE = 30.0
+"""Seconds before its end up to which a credential that cannot be replaced is still used."""
+_PATIENCE = 10.0
+"""Seconds that replacing one that is still usable may take; and those until it is tried again."""
+_log = logging.getLogger("tercet.credentials")
 
 
 class CredentialSource(Protocol):
@@ -54,17 +61,34 @@ class LoadedCredential:
         self._load = load
         self._wall = wall
         self._credential: Credential | None = None
+        self._not_before = (
+            -math.inf
+        )  # Unix time before which a usable one is not replaced: trying has just failed
         self._lock = trio.Lock()
 
     async def current(self) -> Credential:
-        """The credential, loaded if there is none or it is about to expire. Cancelling leaves the loading to the next who asks."""
+        """The credential, loaded if there is none or it is about to expire. Cancelling leaves the loading to the next who asks.
+
+        Where it cannot be loaded anew, the old one is used up to 30 seconds before its end.
+        """
         if (held := self._fresh()) is not None:
             return held
         async with self._lock:
             held = self._fresh()
             if held is None:
-                held = self._credential = await self._load()
+                usable = self._lasting(_USABLE)
+                held = self._credential = await (self._load() if usable is None else self._replaced(usable))
             return held
+
+    async def _replaced(self, usable: Credential) -> Credential:
+        """A new one, or the usable one where that fails or takes long: nobody is to suffer from an endpoint before they must."""
+        with trio.move_on_after(_PATIENCE):
+            try:
+                return await self._load()
+            except TercetError as error:
+                _log.warning("the credential from %s is not replaced yet: %s", usable.source, error)
+        self._not_before = self._wall() + _PATIENCE
+        return usable
 
     def invalidate(self, credential: Credential) -> bool:
         """Forget it, if it is still the one that is held: the next who asks loads another."""
@@ -73,8 +97,12 @@ class LoadedCredential:
         return True
 
     def _fresh(self) -> Credential | None:
+        return self._lasting(_USABLE if self._wall() < self._not_before else REFRESH_EARLY)
+
+    def _lasting(self, seconds: float) -> Credential | None:
+        """The one that is held, if it lasts longer than this."""
         held = self._credential
         if held is None:
             return None
         expires = math.inf if held.expires_at is None else held.expires_at
-        return held if self._wall() < expires - REFRESH_EARLY else None
+        return held if self._wall() < expires - seconds else None
