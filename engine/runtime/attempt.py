@@ -7,7 +7,7 @@ the consumer's task. Nothing stays open when one of these functions raises, canc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
@@ -192,8 +192,8 @@ def _media_type(response: Response) -> str:
     return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _send(
+def _send(
     sender: Sender, call: HttpCall, clocks: Clocks, accept_encoding: str = "identity"
-) -> Response:
+) -> Awaitable[Response]:
     timeout = math.inf if clocks.connect is None else clocks.connect
-    return await sender.send(call, connect_timeout=timeout, accept_encoding=accept_encoding)
+    return sender.send(call, connect_timeout=timeout, accept_encoding=accept_encoding)

@@ -136,6 +136,8 @@ class Lane:
         nursery = self._nursery
         if nursery is None:
             return  # not running (yet, or between two lives): the next life pumps first of all
+        if not self._queue and self._alarm.deadline == math.inf:
+            return  # mostly: an attempt has come back, and nobody waits
         now = trio.current_time()
         wait = math.inf
         while self._queue:

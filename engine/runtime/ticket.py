@@ -33,10 +33,12 @@ class Ticket:
     """One attempt, from being handed to a lane until it is answered, failed or withdrawn."""
 
     __slots__ = (
+        "_ended",
         "_error",
+        "_has_ended",
+        "_is_running",
         "_order",
         "_result",
-        "_running",
         "_waiter",
         "adapter",
         "deadline",
@@ -96,7 +98,8 @@ class Ticket:
         self.scope: trio.CancelScope | None = None
         self._order = (-priority, next(_sequence))
         self._waiter: trio.lowlevel.Task | None = None
-        self._running: trio.Event | None = None
+        self._is_running = self._has_ended = False
+        self._ended: trio.Event | None = None  # made by who waits for it, which is rare
         self._result: OpenAnswer | ChatResponse | None = None
         self._error: BaseException | None = None
 
@@ -108,7 +111,7 @@ class Ticket:
         """Where it is: waiting for its turn, asking the provider, or answered."""
         if self.is_settled:
             return "streaming" if self._result is not None else "between attempts"
-        return "queued" if self._running is None else "asking"
+        return "asking" if self._is_running else "queued"
 
     @property
     def is_settled(self) -> bool:
@@ -148,20 +151,22 @@ class Ticket:
 
     async def _let_go(self) -> None:
         """Wait until the attempt holds nothing any more."""
-        if self._running is not None:
-            await self._running.wait()
+        if self._is_running and not self._has_ended:
+            self._ended = self._ended or trio.Event()
+            await self._ended.wait()
 
     # -- the lane's side ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """The attempt's task was spawned."""
-        self._running = trio.Event()
+        self._is_running = True
 
     def end(self) -> None:
         """The attempt's task holds nothing any more."""
         self.scope = None
-        if self._running is not None:
-            self._running.set()
+        self._has_ended = True
+        if self._ended is not None:
+            self._ended.set()
 
     def succeed(self, result: OpenAnswer | ChatResponse) -> bool:
         """Hand over the result; False if nobody wants it any more and the attempt must close it."""
