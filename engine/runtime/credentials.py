@@ -22,8 +22,8 @@ REFRESH_EARLY = 120.0
 """Seconds before its end at which a credential is replaced; the AWS SDKs take five minutes at most, Google's four and a half."""
 _USABLE = 30.0
 """Seconds before its end up to which a credential that cannot be replaced is still used."""
-_PATIENCE = 10.0
-"""Seconds that replacing one that is still usable may take; and those until it is tried again."""
+_PATIENCE, _PAUSE = 2.0, 10.0
+"""Seconds that replacing one that is still usable may take, and those until it is tried again: requests wait for it."""
 _log = logging.getLogger("tercet.credentials")
 
 
@@ -87,7 +87,7 @@ class LoadedCredential:
                 return await self._load()
             except TercetError as error:
                 _log.warning("the credential from %s is not replaced yet: %s", usable.source, error)
-        self._not_before = self._wall() + _PATIENCE
+        self._not_before = self._wall() + _PAUSE
         return usable
 
     def invalidate(self, credential: Credential) -> bool:
