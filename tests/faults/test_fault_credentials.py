@@ -1,0 +1,278 @@
+"""Rows C (and P19): credentials that end, are refused, rotated, slow or broken."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+import tercet
+from tercet.adapters.auth import Credential, Key
+from tercet.engine.runtime.credentials import LoadedCredential
+
+from .stage import Play, World, open_world
+from .wires import ELSEWHERE, answer, chat_event, chunk, failure, head, openai, sse, END
+
+NOW = 1_790_000_000.0
+GOOD = answer()
+REFUSED: Play = (failure(401, {"error": {"message": "expired", "code": "invalid_api_key"}}),)
+
+
+def wall() -> float:
+    """A wall clock that goes with trio's."""
+    return NOW + trio.current_time()
+
+
+class Endpoint:
+    """Gives tokens ``token-1``, ``token-2``, ... each good for ``lasts`` seconds; what is in ``trouble`` happens first."""
+
+    def __init__(self, *, lasts: float = 3600.0, takes: float = 0.0) -> None:
+        self.lasts = lasts
+        self.takes = takes
+        self.begun = 0
+        self.numbers = itertools.count(1)
+        self.trouble: list[BaseException | None] = []
+
+    async def load(self) -> Credential:
+        self.begun += 1
+        await trio.sleep(self.takes)
+        if self.trouble and (trouble := self.trouble.pop(0)) is not None:
+            raise trouble
+        token = f"token-{next(self.numbers)}"
+        return Key(token, style="bearer", source="the endpoint", expires_at=wall() + self.lasts)
+
+    def source(self) -> LoadedCredential:
+        return LoadedCredential(self.load, wall)
+
+
+def tokens_sent(world: World) -> list[str]:
+    """The bearer tokens that alder saw."""
+    return [
+        request.partition(b"authorization: Bearer ")[2].partition(b"\r\n")[0].decode()
+        for request in world.alder.requests
+    ]
+
+
+def opened(clock: Any, alder: list[Play], endpoint: Endpoint, **more: Any) -> Any:
+    return open_world(
+        "memory",
+        clock,
+        alder,
+        [answer(text=ELSEWHERE)],
+        credentials={"alder": endpoint.source()},
+        wall=wall,
+        **more,
+    )
+
+
+async def ask(world: World, *fallbacks: str) -> tercet.ChatResponse:
+    async with world.manager.chat_stream(world.ask(), fallbacks=fallbacks) as stream:
+        response: tercet.ChatResponse = await stream.collect()
+    return response
+
+
+async def test_a_refused_credential_is_renewed_once(autojump_clock: Any) -> None:
+    endpoint = Endpoint()
+    async with opened(autojump_clock, [REFUSED, GOOD], endpoint) as world:
+        assert (await ask(world)).is_complete
+        assert tokens_sent(world) == ["token-1", "token-2"]
+        assert world.lane.metrics.snapshot().outcomes["ok"] == 1  # one attempt
+        await world.assert_nothing_left()
+    async with opened(autojump_clock, [REFUSED], Endpoint()) as world:
+        assert (await ask(world, "birch:lorem")).provider == "birch"
+        assert tokens_sent(world) == ["token-1", "token-2"]
+        [slot] = world.lane.slots
+        assert slot.parked_until > trio.current_time()
+        assert world.lane.breaker.snapshot(trio.current_time()).failures == 0
+
+
+async def test_a_refused_key_is_parked(autojump_clock: Any) -> None:
+    """For a minute nothing is sent with it; then it is tried again."""
+    async with open_world("memory", autojump_clock, [REFUSED, GOOD], [answer(text=ELSEWHERE)]) as world:
+        for _ in range(3):
+            assert (await ask(world, "birch:lorem")).provider == "birch"
+        assert len(world.alder.requests) == 1
+        await trio.sleep(61)
+        assert (await ask(world, "birch:lorem")).provider == "alder"
+
+
+async def test_a_token_that_ends_while_requests_queue_is_renewed_when_they_are_sent(
+    autojump_clock: Any,
+) -> None:
+    """C01: twenty requests wait for one place; the token lasts for three of them."""
+    endpoint = Endpoint(lasts=121.0 + 30.0)  # replaced 120 s before its end: used for 31 s
+    slow: Play = (head(200, "content-type: text/event-stream"), _pause(10.0), chunk(openai.all) + END)
+    async with opened(
+        autojump_clock,
+        [slow],
+        endpoint,
+        profile={"max_concurrency": 1},
+        clocks=tercet.Clocks(first_content=1000.0),
+    ) as world:
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(ask, world)
+        sent = tokens_sent(world)
+        assert len(sent) == 20
+        assert sent == sorted(sent, key=lambda token: int(token.partition("-")[2]))
+        assert {sent.count(token) for token in sent} == {4}  # at 0, 10, 20 and 30 s
+        assert endpoint.begun == 5
+
+
+def _pause(seconds: float) -> Callable[[Any], Any]:
+    async def pausing(scene: Any) -> None:
+        await scene.time.pass_by(seconds)
+
+    return pausing
+
+
+async def test_a_token_that_ends_in_mid_stream_does_not_end_the_stream(autojump_clock: Any) -> None:
+    """C02."""
+    endpoint = Endpoint(lasts=125.0)
+    long: Play = (
+        head(200, "content-type: text/event-stream") + chunk(openai.first),
+        *(step for _ in range(200) for step in (_pause(1.0), chunk(sse(chat_event("x"))))),
+        chunk(openai.finish + openai.usage + openai.done) + END,
+    )
+    async with opened(autojump_clock, [long, GOOD], endpoint) as world:
+        assert (await ask(world)).text == "Hello" + "x" * 200
+        assert trio.current_time() >= 200
+        assert (await ask(world)).is_complete
+        assert tokens_sent(world) == ["token-1", "token-2"]
+
+
+@pytest.mark.parametrize("trouble", ["5xx", "silence"])
+async def test_a_failing_token_endpoint_is_not_felt_before_it_must_be(
+    autojump_clock: Any, trouble: str
+) -> None:
+    """C03: the old token is used while it lasts; then the error is the endpoint's, typed, and the next target answers.
+
+    There is no breaker for the endpoint: without a credential its provider cannot be asked, so the provider's own opens.
+    """
+    endpoint = Endpoint(lasts=200.0)
+    async with opened(autojump_clock, [GOOD], endpoint, retry=tercet.RetryPolicy(max_attempts=1)) as world:
+        await ask(world)
+        await trio.sleep(100)  # 100 s before its end: due
+        if trouble == "5xx":
+            endpoint.trouble = [tercet.ServerError("the endpoint is down", status=503)] * 100
+        else:
+            endpoint.takes = 1e6
+        before = endpoint.begun
+        for _ in range(5):
+            await ask(world)
+        assert set(tokens_sent(world)) == {"token-1"}
+        assert endpoint.begun == before + 1  # tried once, and not again for every request
+        await trio.sleep(80)  # less than 30 s are left
+        with pytest.raises(tercet.TercetError) as caught:
+            await ask(world)
+        assert isinstance(caught.value, tercet.ServerError if trouble == "5xx" else tercet.DeadlineError)
+        assert (await ask(world, "birch:lorem")).provider == "birch"
+        assert set(tokens_sent(world)) == {"token-1"}
+        endpoint.trouble, endpoint.takes = [], 0.0
+        assert (await ask(world)).is_complete
+        assert tokens_sent(world)[-1] == "token-2"
+        await world.assert_nothing_left()
+
+
+async def test_a_revoked_sign_in_is_not_tried_again(autojump_clock: Any) -> None:
+    """C04."""
+    endpoint = Endpoint()
+    endpoint.trouble = [tercet.AuthenticationError("the sign-in has ended", code="invalid_grant")] * 100
+    async with opened(autojump_clock, [GOOD], endpoint) as world:
+        for _ in range(5):
+            assert (await ask(world, "birch:lorem")).provider == "birch"
+        assert endpoint.begun == 1
+        assert world.alder.requests == []
+        with pytest.raises(tercet.AuthenticationError) as caught:
+            await ask(world)
+        assert caught.value.code == "invalid_grant"
+        assert endpoint.begun == 1
+        await world.assert_nothing_left()
+
+
+async def test_a_thousand_who_need_a_new_token_make_one_call(autojump_clock: Any) -> None:
+    """C05, and whoever makes it may be cancelled: the next takes over."""
+    endpoint = Endpoint(takes=1.0)
+    async with opened(autojump_clock, [GOOD], endpoint) as world:
+        scopes: list[trio.CancelScope] = []
+        done: list[tercet.ChatResponse] = []
+
+        async def one() -> None:
+            with trio.CancelScope() as scope:
+                scopes.append(scope)
+                done.append(await ask(world))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(1000):
+                nursery.start_soon(one)
+            await trio.sleep(0.5)
+            assert endpoint.begun == 1
+            scopes[0].cancel()
+            for scope in scopes[1:10]:
+                scope.cancel()
+        assert len(done) == 990
+        assert endpoint.begun <= 2  # the first one's, and that of whoever took over
+        assert len(set(tokens_sent(world))) == 1
+        await world.assert_nothing_left()
+
+
+async def test_a_key_swapped_under_load_is_not_mixed(autojump_clock: Any) -> None:
+    """C09: streams under way end with the key they began with; what is sent after the swap has the new one."""
+    current = ["old-key"]
+
+    async def load() -> Credential:
+        return Key(current[0], style="bearer", source="config")
+
+    source = LoadedCredential(load, wall)
+    long: Play = (
+        head(200, "content-type: text/event-stream") + chunk(openai.first),
+        _pause(1.5),
+        chunk(openai.rest),
+        _pause(1.5),
+        chunk(openai.finish + openai.usage + openai.done) + END,
+    )
+    async with open_world("memory", autojump_clock, [long], [GOOD], credentials={"alder": source}) as world:
+        done: list[str] = []
+
+        async def one(key: str) -> None:
+            assert (await ask(world)).is_complete
+            done.append(key)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(500):
+                nursery.start_soon(one, "old-key")
+            await trio.sleep(0.5)
+            held = await source.current()
+            current[0] = "new-key"
+            source.invalidate(held)
+            for _ in range(500):
+                nursery.start_soon(one, "new-key")
+        assert done.count("old-key") == done.count("new-key") == 500
+        sent = tokens_sent(world)
+        assert sent == ["old-key"] * 500 + ["new-key"] * 500
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sk-half\n-key",
+        "sk-\u201cquoted\u201d",
+        "sk with blanks",
+        "sk-\x00",
+        "\ufeffsk-bom",
+        "sk-\r\nx: y",
+        " ",
+    ],
+)
+async def test_a_key_that_no_header_can_carry_is_refused_unseen(autojump_clock: Any, key: str) -> None:
+    """C10."""
+    async with open_world("memory", autojump_clock, [GOOD], [GOOD], keys={"alder": key}) as world:
+        with pytest.raises(tercet.ConfigurationError) as caught:
+            await ask(world)
+        for piece in (key, "half", "quoted", "blanks"):
+            assert piece.strip() == "" or piece not in f"{caught.value!r}{caught.value.facts()}"
+        assert world.alder.connections == 0
