@@ -27,7 +27,7 @@ __all__ = ["DOCUMENTS", "EVENT", "main"]
 
 EVENT = (
     b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1759300000,"model":"gpt-4o","system_fingerprint":"fp_1",'
-    b'"choices":[{"index":0,"delta":{"content":" token"},"logprobs":null,"finish_reason":null}],"usage":null,"pad":"xxxxxxx"}\n\n'
+    b'"choices":[{"index":0,"delta":{"content":" token"},"logprobs":null,"finish_reason":null}],"usage":null,"pad":"xxxxxx"}\n\n'
 )
 """A token of OpenAI's, 244 bytes."""
 _OPENAI_JSON = (
