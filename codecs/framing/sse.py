@@ -94,7 +94,7 @@ class SseDecoder(Closable):
 
     def __init__(self, *, max_event_size: int = 16 * 1024 * 1024, final_block: bool = False) -> None:
         super().__init__()
-        self.last_event_id = ""
+        self.last_event_id: str = ""
         self.retry: int | None = None
         self._max = max_event_size
         self._final_block = final_block
@@ -340,7 +340,7 @@ class SseDecoder(Closable):
         data += value
 
     def _dispatch(self, events: list[SseEvent]) -> None:
-        self.last_event_id: str = self._id
+        self.last_event_id = self._id
         data = self._data
         if data is not None:
             whole = bytes(data) if isinstance(data, bytearray) else data

@@ -89,8 +89,8 @@ class HostSession:
         self._before_hello = 0
         self._open: dict[int, bool] = {}  # id -> whether to hang up behind it
         self._out = bytearray()
-        self.is_welcome = False
-        self.is_over = False
+        self.is_welcome: bool = False
+        self.is_over: bool = False
 
     def __repr__(self) -> str:
         return f"<HostSession {'welcome' if self.is_welcome else 'new'}, {len(self._open)} open>"

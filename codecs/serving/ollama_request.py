@@ -130,7 +130,7 @@ def _messages(shapes: list[_Message]) -> list[Message]:
         images = [_image(data) for data in shape.images or ()]
         if shape.role == "tool":
             answered = _answered(shape, open_calls)
-            content = [Text(shape.content), *images] if images else shape.content
+            content: str | list[Text | Image] = [Text(shape.content), *images] if images else shape.content
             messages.append(Message("tool", (ToolResult(answered, content, name=shape.tool_name),)))
             continue
         if shape.content or not (shape.tool_calls or images):

@@ -122,7 +122,7 @@ class AnthropicInterpreter:
     )  # fmt: skip
 
     def __init__(self, origin: str = "anthropic", *, limit: int = _HELD_LIMIT) -> None:
-        self.is_complete = False
+        self.is_complete: bool = False
         self._origin = origin
         self._limit = limit
         self._held = 0

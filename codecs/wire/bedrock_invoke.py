@@ -43,7 +43,7 @@ class BedrockInvokeWire:
     """
 
     name = "bedrock_invoke"
-    rejects = ("verbosity",)
+    rejects: tuple[str, ...] = ("verbosity",)
 
     def __init__(self, dialect: Dialect = Dialect()) -> None:  # noqa: B008  # frozen: one for all is safe
         self.dialect = dialect

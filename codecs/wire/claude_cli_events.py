@@ -81,7 +81,7 @@ class ClaudeCliInterpreter:
     )  # fmt: skip
 
     def __init__(self, origin: str = "anthropic") -> None:
-        self.is_complete = False
+        self.is_complete: bool = False
         self._origin = origin
         self._inner: AnthropicInterpreter | None = None
         self._streamed: set[str | None] = set()

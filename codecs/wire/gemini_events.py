@@ -185,7 +185,7 @@ class GeminiInterpreter:
     )
 
     def __init__(self, *, response_key: str | None = None, finish_at_reason: bool = False) -> None:
-        self.is_complete = False
+        self.is_complete: bool = False
         self._response_key = response_key
         self._finish_at_reason = finish_at_reason
         self._raw = ""

@@ -110,7 +110,7 @@ class HostInterpreter:
     __slots__ = ("_calls", "_said", "_thought", "is_complete")
 
     def __init__(self) -> None:
-        self.is_complete = False
+        self.is_complete: bool = False
         self._said = SurrogateJoiner()
         self._thought = SurrogateJoiner()
         self._calls = 0

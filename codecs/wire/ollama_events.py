@@ -88,7 +88,7 @@ class OllamaInterpreter:
     __slots__ = ("_calls", "_said", "_splitter", "_thought", "is_complete")
 
     def __init__(self, *, think_tags: bool = True) -> None:
-        self.is_complete = False
+        self.is_complete: bool = False
         self._splitter = ThinkSplitter() if think_tags else None
         self._said = SurrogateJoiner()
         self._thought = SurrogateJoiner()

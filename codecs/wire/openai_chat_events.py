@@ -153,7 +153,7 @@ class ChatInterpreter:
     )
 
     def __init__(self, dialect: Dialect, origin: str, *, whole: bool = False) -> None:
-        self.is_complete = False
+        self.is_complete: bool = False
         self._decoder = _WHOLE if whole else _CHUNK
         self._dialect = dialect
         self._origin = origin

@@ -104,7 +104,7 @@ class ResponsesInterpreter:
     )  # fmt: skip
 
     def __init__(self, dialect: Dialect, origin: str, *, limit: int = _HELD_LIMIT) -> None:
-        self.is_complete = False
+        self.is_complete: bool = False
         self._dialect = dialect
         self._origin = origin
         self._limit = limit

@@ -45,7 +45,7 @@ class Growing:
     __slots__ = ("joiner", "pieces")
 
     def __init__(self) -> None:
-        self.joiner = SurrogateJoiner()
+        self.joiner: SurrogateJoiner = SurrogateJoiner()
         self.pieces: list[str] = []
 
     def rest(self, whole: str) -> str:

@@ -28,8 +28,8 @@ class Bucket:
 
     def __init__(self, rate: float, capacity: float, now: float, *, level: float | None = None) -> None:
         """A full bucket, unless ``level`` says otherwise."""
-        self.rate = rate
-        self.capacity = capacity
+        self.rate: float = rate
+        self.capacity: float = capacity
         self._level = capacity if level is None else level
         self._at = now
 

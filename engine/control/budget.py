@@ -37,9 +37,9 @@ class Reservation:
     __slots__ = ("cost", "is_open", "tokens")
 
     def __init__(self, tokens: int, cost: float) -> None:
-        self.tokens = tokens
-        self.cost = cost
-        self.is_open = True
+        self.tokens: int = tokens
+        self.cost: float = cost
+        self.is_open: bool = True
 
 
 class Budget:

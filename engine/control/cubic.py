@@ -43,9 +43,9 @@ class CubicRate:
     )
 
     def __init__(self, start: float = 0.0) -> None:
-        self.is_enabled = False
-        self.fill_rate = 0.0
-        self.measured_rate = 0.0
+        self.is_enabled: bool = False
+        self.fill_rate: float = 0.0
+        self.measured_rate: float = 0.0
         self._last_max = 0.0
         self._throttled_at = start
         self._window = 0.0

@@ -59,7 +59,7 @@ class Settlement:
         self._first_content: float | None = None
         self.started: float = trio.current_time()
         self.wall: Callable[[], float] = wall
-        self.is_settled = False
+        self.is_settled: bool = False
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """The head of the answer has come: learn at once what it says about limits."""

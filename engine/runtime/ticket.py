@@ -92,7 +92,7 @@ class Ticket:
         self.transformers: Sequence[StreamTransformer] = transformers
         self.is_forced: bool = is_forced
         self.patience: float = patience
-        self.is_withdrawn = False
+        self.is_withdrawn: bool = False
         self.is_preempted: bool = False
         self.enqueued_at: float = trio.current_time()
         self.scope: trio.CancelScope | None = None

@@ -42,8 +42,8 @@ class SimulatedHost:
         self.models = models
         self.chats: list[ChatRequest] = []
         self.cancelled = 0
-        self.connections = 0
-        self.open_connections = 0
+        self.connections: int = 0
+        self.open_connections: int = 0
         self._token = token
         self._steps = 0
 

@@ -243,7 +243,7 @@ class _Take:
     """One exchange while it is recorded. The request's bytes are read by h11 and thrown away."""
 
     def __init__(self, at: float, connection: int, origin: Origin, secrets: set[bytes]) -> None:
-        self.has_answer = False
+        self.has_answer: bool = False
         self._at = at
         self._connection = connection
         self._origin = origin

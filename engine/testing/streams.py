@@ -43,10 +43,10 @@ class _Way:
         self.bandwidth: float = bandwidth
         self.capacity: int = capacity
         self.items: deque[tuple[float, bytes | None]] = deque()
-        self.held = 0
-        self.free_at = -math.inf
-        self.is_ended = False  # the writer has said that nothing more comes
-        self.is_abandoned = False  # the reader has gone: writing is an error from now on
+        self.held: int = 0
+        self.free_at: float = -math.inf
+        self.is_ended: bool = False  # the writer has said that nothing more comes
+        self.is_abandoned: bool = False  # the reader has gone: writing is an error from now on
         self.readers: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
         self.writers: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
 

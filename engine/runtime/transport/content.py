@@ -42,7 +42,7 @@ class ContentDecoder:
         self._held = b""  # input not consumed yet: the rest behind a full piece, or a first byte that is too little to judge
         self._input = 0
         self._output = 0
-        self.has_more = False
+        self.has_more: bool = False
 
     def decode(self, data: bytes) -> bytes:
         """Take more input (or ``b""`` while :attr:`has_more`), give up to ``PIECE`` bytes. Raises :class:`ProtocolError`."""

@@ -113,12 +113,12 @@ class _Message:
     )
 
     def __init__(self, method: str, limits: TransportLimits) -> None:
-        self.status = 0
-        self.http_version = ""
+        self.status: int = 0
+        self.http_version: str = ""
         self.headers: dict[str, str] = {}
-        self.has_head = False
-        self.is_complete = False
-        self.keep_alive = False
+        self.has_head: bool = False
+        self.is_complete: bool = False
+        self.keep_alive: bool = False
         self._is_bodiless = method in {"HEAD", "CONNECT"}  # CONNECT: what follows a 2xx is the tunnel
         self._limits = limits
         self._pieces: list[bytes] = []

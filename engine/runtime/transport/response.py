@@ -102,11 +102,11 @@ class Response:
         self._is_unsent = False  # a part of the request was not sent: the connection cannot be used again
         self._is_writing = False  # a second task is still sending: the connection must stay
         self._is_closed = False
-        self.is_unanswered = True  # not one byte came
+        self.is_unanswered: bool = True  # not one byte came
         self.reused: bool = reused
-        self.status = 0
+        self.status: int = 0
         self.headers: dict[str, str] = NOTHING.headers
-        self.http_version = ""
+        self.http_version: str = ""
 
     @classmethod
     def opened(
