@@ -129,11 +129,13 @@ class Actor:
         self.connections += 1
         try:
             while True:
-                play = self.plays[min(len(self.requests), len(self.plays) - 1)]
-                limit = play[0].count if play and isinstance(play[0], Reads) else None
-                request = await read_request(stream, limit)
+                begin = self._next()[:1]
+                request = await read_request(
+                    stream, begin[0].count if begin and isinstance(begin[0], Reads) else None
+                )
                 if request is None:
                     return
+                play = self._next()  # it may be another one by now
                 self.requests.append(request)
                 if not await self._play(play, stream):
                     return
@@ -141,6 +143,9 @@ class Actor:
             pass  # the client has gone
         finally:
             await trio.aclose_forcefully(stream)
+
+    def _next(self) -> Play:
+        return self.plays[min(len(self.requests), len(self.plays) - 1)]
 
     async def _play(self, play: Play, stream: Any) -> bool:
         """Act; whether the connection goes on."""
