@@ -15,7 +15,7 @@ from tercet.adapters.auth import Credential, Key
 from tercet.engine.runtime.credentials import LoadedCredential
 
 from .stage import Play, World, open_world
-from .wires import ELSEWHERE, answer, chat_event, chunk, failure, head, openai, sse, END
+from .wires import ELSEWHERE, END, answer, chat_event, chunk, failure, head, openai, sse
 
 NOW = 1_790_000_000.0
 GOOD = answer()

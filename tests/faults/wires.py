@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tercet.codecs.framing import EventStreamDecoder as EventStreamDecoder
 from tercet.codecs.framing.eventstream import encode_message
 
 __all__ = [
