@@ -386,6 +386,8 @@ class ChatInterpreter:
             call = self._calls[-1]
         is_new = call is None
         if call is None:
+            if call_id in self._calls_by_id:  # two calls of one id: their results could not be told apart
+                call_id = f"{call_id}_{len(self._calls)}"
             call = _OpenCall(len(self._calls), call_id)
             self._calls.append(call)
             if index is not None:
