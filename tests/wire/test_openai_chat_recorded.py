@@ -164,24 +164,27 @@ def test_the_tokens_do_not_depend_on_how_the_bytes_came(
     assert not wrong
 
 
-def has_finish_and_usage(data: bytes) -> bool:
-    """Whether the whole events in ``data`` name a finish reason and what was used: then only ``[DONE]`` can be missing."""
+def whole_from(data: bytes) -> int:
+    """The length from which on the whole events in ``data`` name a finish reason and what was used: then only ``[DONE]`` can be missing."""
     finish = usage = False
-    for block in data.decode("utf-8", "ignore").split("\n\n"):
-        try:
-            chunk = json.loads(block.removeprefix("data: "))
-        except ValueError:
-            continue  # half an event
+    end = 0
+    for block in data.split(b"\n\n")[:-2]:
+        end += len(block)
+        chunk = json.loads(block.removeprefix(b"data: "))
         finish = finish or any(choice.get("finish_reason") for choice in chunk["choices"])
         places = (chunk, chunk.get("x_groq") or {}, *chunk["choices"])
         usage = usage or any(place.get("usage") for place in places)
-    return finish and usage
+        if finish and usage:
+            return end
+        end += 2
+    return len(data) + 1
 
 
 def test_a_stream_that_ends_anywhere_is_complete_or_interrupted(recorded: dict[str, list[str]]):
     wrong = []
     for name, payloads in recorded.items():
         data = sse(payloads)
+        whole_end = whole_from(data)
         ends = (
             range(len(data) + 1)
             if len(data) < 4000
@@ -201,7 +204,7 @@ def test_a_stream_that_ends_anywhere_is_complete_or_interrupted(recorded: dict[s
             except TercetError as fault:
                 wrong.append(f"{name} cut at {end}: {fault!r}")
                 continue
-            ended = data[:end].rstrip().endswith(b"[DONE]") or has_finish_and_usage(data[:end])
+            ended = data[:end].rstrip().endswith(b"[DONE]") or end >= whole_end
             finishes = sum(isinstance(token, Finish) for token in tokens)
             if is_whole != ended or processor.is_complete != ended or finishes != ended:
                 wrong.append(f"{name} cut at {end}: complete {is_whole}, {finishes} finishes")
