@@ -140,7 +140,10 @@ def test_few_distributions_are_installed() -> None:
             for line in required
             if "extra ==" not in line and (match := re.match(r"[A-Za-z0-9._-]+", line)) and _applies(line)
         ]
-    assert len(found) <= 14, sorted(found)
+    others = found - {
+        "tercet"
+    }  # 14 beside itself on 3.11 and 3.12, where anyio wants typing_extensions; 13 from 3.13 on
+    assert len(others) <= 14, sorted(others)
 
 
 def _declared() -> list[str]:
