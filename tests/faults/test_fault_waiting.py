@@ -323,7 +323,9 @@ async def test_a_flapping_provider_is_asked_more_and_more_seldom(autojump_clock:
         outcomes = world.manager.statistics()["alder"].outcomes
         assert len(answered) == 2400
         assert 3 <= openings <= 30  # of the sixty times that it went down
-        assert outcomes["failed"] <= 0.1 * 2400  # without the breaker it were half of the requests, three times each
+        assert (
+            outcomes["failed"] <= 0.1 * 2400
+        )  # without the breaker it were half of the requests, three times each
         await world.assert_nothing_left()
 
 
