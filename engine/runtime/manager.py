@@ -48,6 +48,7 @@ from ..control import (
 from .accounts import AttemptRecord, Inspection
 from .attempt import OpenAnswer
 from .gate import Admitted, Gate
+from .idle import IdleClock
 from .journey import Journey, outcome_of
 from .lane import Lane
 from .provider import ManagedProvider
@@ -87,7 +88,7 @@ class ProviderManager:
         self._retry = retry
         self._hedge = hedge
         self._hedge_budget = HedgeBudget(hedge)
-        self._clocks = clocks
+        self._idle = IdleClock(clocks.idle, roster.nursery)
         self._random = random
         self._wall = wall
         self._on_attempt = on_attempt
@@ -161,7 +162,7 @@ class ProviderManager:
                 held.release()
 
         stream = TokenStream(
-            dispatch, journey, clocks=self._clocks, on_interruption=on_interruption, closed=closed
+            dispatch, journey, idle=self._idle, on_interruption=on_interruption, closed=closed
         )
         self._streams.add(stream)
         return stream

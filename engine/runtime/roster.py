@@ -55,7 +55,7 @@ class Roster:
         self.registry = registry
         self.health: HealthMonitor = HealthMonitor()
         self.lanes: dict[str, Lane] = {}
-        self._nursery = nursery
+        self.nursery = nursery
         self._transport = transport
         self._keys = keys
         self._base_urls = base_urls
@@ -114,7 +114,7 @@ class Roster:
             case "exec":
                 from .process import ProcessSender
 
-                return ProcessSender(self._nursery, self._environ)
+                return ProcessSender(self.nursery, self._environ)
             case "unix" | "tcp":
                 from .bridge import BridgeSender
 
@@ -147,7 +147,7 @@ class Roster:
         )
         self.lanes[provider] = lane
         # not nursery.start: a caller cancelled while it waits would take the lane down with it; tickets wait in the queue anyway
-        self._nursery.start_soon(lane.supervise, name=f"tercet lane {provider}")
+        self.nursery.start_soon(lane.supervise, name=f"tercet lane {provider}")
         return lane
 
     def is_open(self, provider: str) -> bool:

@@ -9,7 +9,6 @@ Measured (CPython 3.12, one core): handing out a token of a read costs 0.6-0.8 u
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Literal, Self
 
@@ -32,8 +31,9 @@ from tercet.codecs.vocabulary import (
 )
 from tercet.codecs.vocabulary.tokens import Finish
 
-from ..control import Clocks, OutcomeKind, classify
+from ..control import OutcomeKind, classify
 from .attempt import OpenAnswer
+from .idle import IdleClock
 from .journey import Journey
 
 __all__ = ["OnInterruption", "TokenStream"]
@@ -65,14 +65,14 @@ class TokenStream:
         dispatch: Callable[[TercetError | None], Awaitable[OpenAnswer]],
         journey: Journey,
         *,
-        clocks: Clocks,
+        idle: IdleClock,
         on_interruption: OnInterruption,
         closed: Callable[[TokenStream], None],
     ) -> None:
         """Made by the manager. ``dispatch(after)`` opens an answer (``after`` the error that broke off the one before); ``journey``
         knows what failed and what was used."""
         self._dispatch = dispatch
-        self._clocks = clocks
+        self._idle = idle
         self._on_interruption: OnInterruption = on_interruption
         self._on_close = closed
         self._answer: OpenAnswer | None = None
@@ -179,9 +179,8 @@ class TokenStream:
         answer = self._answer
         if answer is None or (self._is_closed and not self._saw_finish):
             raise ConfigurationError("this TokenStream is not open: read it inside `async with`")
-        idle = self._clocks.idle
         # one deadline for all reads up to the next token: a stream of comments is silence (and our own slowness is not)
-        deadline = math.inf if idle is None else trio.current_time() + idle
+        deadline = self._idle.deadline()
         while not self._is_over:
             if self._saw_finish:
                 await self._end(answer)
@@ -220,10 +219,10 @@ class TokenStream:
         return processor.finish()
 
     async def _receive(self, answer: OpenAnswer, deadline: float) -> bytes:
-        with trio.CancelScope(deadline=deadline) as scope:
-            return await answer.response.receive()
-        assert scope.cancelled_caught
-        raise DeadlineError(f"no content came for {self._clocks.idle:g} s in mid-answer", clock="idle")
+        chunk = await self._idle.receive(answer.response, deadline)
+        if chunk is None:
+            raise DeadlineError(f"no content came for {self._idle.seconds:g} s in mid-answer", clock="idle")
+        return chunk
 
     def _taken(self, tokens: list[StreamToken]) -> list[StreamToken]:
         """Fold the tokens of a read, and put the cost into its usage reports."""
