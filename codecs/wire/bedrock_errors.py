@@ -42,6 +42,7 @@ _BY_TYPE: dict[str, type[ProviderError]] = {
     "incompletesignature": AuthenticationError,
     "missingauthenticationtoken": AuthenticationError,
     "requestexpired": AuthenticationError,
+    "requesttimetooskewed": AuthenticationError,
     "validation": BadRequestError,
     "servicequotaexceeded": QuotaExceededError,
     "resourcenotfound": NotFoundError,

@@ -81,7 +81,7 @@ async def open_answer(
 ) -> OpenAnswer:
     """Send the ticket's request, read to the first content token or to the end. Raises typed errors."""
     adapter, model = ticket.adapter, ticket.model
-    call = credential.authorize(adapter.chat(ticket.request, model, stream=True), settlement.wall())
+    call = credential.authorize(adapter.chat(ticket.request, model, stream=True), settlement.signing_time())
     response = await _send(sender, call, clocks)
     try:
         settlement.observe(response.headers)
@@ -127,7 +127,7 @@ async def read_whole(
 ) -> ChatResponse:
     """Send the ticket's request and read the whole answer."""
     adapter, model = ticket.adapter, ticket.model
-    call = credential.authorize(adapter.chat(ticket.request, model, stream=False), settlement.wall())
+    call = credential.authorize(adapter.chat(ticket.request, model, stream=False), settlement.signing_time())
     response = await _send(sender, call, clocks, "gzip, deflate")
     try:
         settlement.observe(response.headers)

@@ -59,12 +59,15 @@ _PARK_SECONDS = 60.0
 class KeySlot:
     """One key of the provider (or none, where it wants none), with its limiter. A refused key is parked for a while."""
 
-    __slots__ = ("limiter", "parked_because", "parked_until", "source")
+    __slots__ = ("clock_offset", "limiter", "parked_because", "parked_until", "source")
 
     def __init__(self, source: CredentialSource, limiter: AdaptiveRateLimiter) -> None:
         self.source: CredentialSource = source
         self.limiter: AdaptiveRateLimiter = limiter
         self.parked_until: float = -math.inf
+        self.clock_offset: float = (
+            0.0  # seconds by which the provider's clock is ahead, once it has refused a signature for it
+        )
         self.parked_because: TercetError | None = None
 
 
@@ -254,14 +257,14 @@ class Lane:
         return DeadlineError(f"{self.id} gave no {what} within {limit:g} s", clock="first_content")
 
     async def _answer(self, ticket: Ticket, settlement: Settlement) -> OpenAnswer | ChatResponse:
-        """The answer; with a fresh credential once more where the provider refused one that can be renewed."""
+        """The answer; once more where the provider refused a credential that can be renewed, or one signed by a wrong clock."""
         source = settlement.credentials
         ask = open_answer if ticket.stream else read_whole
         credential = await source.current()
         try:
             return await ask(ticket, self._sender, credential, self._clocks, settlement)
-        except AuthenticationError:
-            if not source.invalidate(credential):
+        except AuthenticationError as error:
+            if not (settlement.learn_clock(error) or source.invalidate(credential)):
                 raise
         return await ask(ticket, self._sender, await source.current(), self._clocks, settlement)
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from tercet.adapters.http_dates import parse_http_date
 from tercet.adapters.rate_limits import parse_rate_limits
-from tercet.codecs.vocabulary import ChatResponse, TercetError
+from tercet.codecs.vocabulary import AuthenticationError, ChatResponse, TercetError
 
 from ..control import Outcome, OutcomeKind, Pass, Permit, classify
 from .accounts import AttemptRecord
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Settlement"]
 
+_CLOCK_CODES = frozenset(
+    {"InvalidSignatureException", "RequestTimeTooSkewed", "RequestExpired", "RequestTimeTooSkewedException"}
+)
+"""With which AWS refuses a signature of another time than its own (it takes five minutes)."""
+_CLOCK_TOLERANCE = 60.0
+
 
 class Settlement:
     """The permit and the breaker pass of one attempt, with the times and limits to be learned from.
@@ -29,6 +36,7 @@ class Settlement:
     """
 
     __slots__ = (
+        "_date",
         "_first_content",
         "_lane",
         "_pass",
@@ -57,12 +65,14 @@ class Settlement:
         self._pass = pass_
         self._ticket = ticket
         self._first_content: float | None = None
+        self._date: str | None = None
         self.started: float = trio.current_time()
         self.wall: Callable[[], float] = wall
         self.is_settled: bool = False
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """The head of the answer has come: learn at once what it says about limits."""
+        self._date = headers.get("date")
         limits = parse_rate_limits(headers, wall_now=self.wall())
         if limits is not None:
             self._slot.limiter.observe(limits, trio.current_time(), self._permit)
@@ -78,6 +88,22 @@ class Settlement:
     def credentials(self) -> CredentialSource:
         """Where the attempt gets its credential."""
         return self._slot.source
+
+    def signing_time(self) -> float:
+        """Unix time by the provider's clock, as far as that is known to be another one."""
+        return self.wall() + self._slot.clock_offset
+
+    def learn_clock(self, error: AuthenticationError) -> bool:
+        """Whether a signature was refused because our clock is wrong, by the ``Date`` of the answer: then the provider's time is used from
+        now on, and the same credential may be accepted."""
+        if error.code not in _CLOCK_CODES or self._date is None:
+            return False
+        now = self.wall()
+        date = parse_http_date(self._date, wall_now=now)
+        if date is None or abs(date - now - self._slot.clock_offset) < _CLOCK_TOLERANCE:
+            return False
+        self._slot.clock_offset = date - now
+        return True
 
     @property
     def time_to_first_content(self) -> float | None:
