@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import email.utils
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -276,3 +278,77 @@ async def test_a_key_that_no_header_can_carry_is_refused_unseen(autojump_clock: 
         for piece in (key, "half", "quoted", "blanks"):
             assert piece.strip() == "" or piece not in f"{caught.value!r}{caught.value.facts()}"
         assert world.alder.connections == 0
+
+
+# -- C07: clocks that disagree ------------------------------------------------------------------------------------------------
+
+
+class StrictClock:
+    """Serves Converse streams to calls that were signed within five minutes of its own time, ``ahead`` seconds from ours."""
+
+    def __init__(self, ahead: float, code: str) -> None:
+        self.ahead = ahead
+        self.code = code
+        self.refused = 0
+
+    async def __call__(self, scene: Any) -> None:
+        request = scene.world.alder.requests[-1]
+        signed = request.lower().partition(b"x-amz-date: ")[2].partition(b"\r\n")[0].decode().upper()
+        at = datetime.datetime.strptime(signed, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.UTC).timestamp()
+        now = wall() + self.ahead
+        if abs(at - now) <= 300:
+            for step in answer("bedrock_converse"):
+                await scene.stream.send_all(step)
+            return
+        self.refused += 1
+        date = email.utils.formatdate(now, usegmt=True)
+        body = {"message": "Signature expired: it is now earlier than it was."}
+        await scene.stream.send_all(failure(403, body, f"x-amzn-errortype: {self.code}", f"date: {date}"))
+
+
+@pytest.mark.parametrize("ahead", [600.0, -600.0, 86_400.0, 0.0])
+@pytest.mark.parametrize("code", ["InvalidSignatureException", "RequestTimeTooSkewed"])
+async def test_a_signature_by_a_wrong_clock_is_made_again_by_the_providers(
+    ahead: float, code: str, autojump_clock: Any
+) -> None:
+    server = StrictClock(ahead, code)
+    source = tercet.aws_source(
+        access_key="AKIDEXAMPLE", secret_key="hush-hush", region="us-east-1", environ={}, wall=wall
+    )
+    async with open_world(
+        "memory",
+        autojump_clock,
+        [(server,)],
+        [answer(text=ELSEWHERE)],
+        wire="bedrock_converse",
+        credentials={"alder": source},
+        wall=wall,
+    ) as world:
+        for _ in range(3):
+            assert (await ask(world, "birch:lorem")).provider == "alder"
+        assert server.refused == (1 if ahead else 0)  # learned once
+        outcomes = world.manager.statistics()["alder"].outcomes
+        assert (outcomes["ok"], outcomes["key"], outcomes["failed"]) == (3, 0, 0)
+        await world.assert_nothing_left()
+
+
+async def test_a_signature_that_is_wrong_by_any_clock_parks_the_key(autojump_clock: Any) -> None:
+    """The dates agree, so it is the key: nothing is sent twice."""
+    refusal = {"message": "The request signature we calculated does not match."}
+    date = email.utils.formatdate(NOW, usegmt=True)
+    play: Play = (failure(403, refusal, "x-amzn-errortype: InvalidSignatureException", f"date: {date}"),)
+    source = tercet.aws_source(
+        access_key="AKIDEXAMPLE", secret_key="hush-hush", region="us-east-1", environ={}, wall=wall
+    )
+    async with open_world(
+        "memory",
+        autojump_clock,
+        [play],
+        [answer(text=ELSEWHERE)],
+        wire="bedrock_converse",
+        credentials={"alder": source},
+        wall=wall,
+    ) as world:
+        assert (await ask(world, "birch:lorem")).provider == "birch"
+        assert len(world.alder.requests) == 1
+        assert world.manager.statistics()["alder"].outcomes["key"] == 1
