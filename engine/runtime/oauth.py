@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import trio
@@ -23,6 +26,7 @@ __all__ = ["PROGRAMS", "OAuthFileSource", "Program", "oauth_file_source", "token
 
 _log = logging.getLogger("tercet.credentials")
 _RENEWAL_SECONDS = 15.0
+_LOCK_SECONDS, _LOCK_EVERY = 5.0, 0.05
 
 Program = Literal["gemini-cli", "qwen-code", "claude-code"]
 PROGRAMS: Mapping[str, Program] = {
@@ -37,7 +41,8 @@ class OAuthFileSource(LoadedCredential):
     """The token of another program's sign-in.
 
     Once begun, a renewal is finished even if whoever asked is cancelled, for 15 seconds at most: the answer may hold the only refresh token that is
-    good from now on, and a file that has the old one is a sign-in lost.
+    good from now on, and a file that has the old one is a sign-in lost. For the same reason one process renews at a time (a lock beside the
+    file, where one can be had); the next finds the new token in the file.
     """
 
     def __init__(
@@ -68,7 +73,8 @@ class OAuthFileSource(LoadedCredential):
 
     async def _sign_in(self) -> Credential:
         with trio.move_on_after(_RENEWAL_SECONDS, shield=True):
-            signed = await self._searcher.find(self._search())
+            async with _alone(self._lock_path()):
+                signed = await self._searcher.find(self._search())
             self._document = signed.document
             if signed.problem is not None:
                 _log.warning("a renewed sign-in is kept in memory alone: %s", signed.problem)
@@ -77,6 +83,13 @@ class OAuthFileSource(LoadedCredential):
             f"the sign-in of {self._program} was not renewed within {_RENEWAL_SECONDS:g} s",
             clock="first_content",
         )
+
+    def _lock_path(self) -> Path | None:
+        if self._program == "claude-code":  # its file is only read
+            return None
+        home = self._environ.get("HOME", "").strip() or self._environ.get("USERPROFILE", "").strip()
+        path = Path(self._path or f"{home}/{oauth_file(self._program).path}").expanduser()
+        return path.with_name(f".{path.name}.lock")
 
     def _search(self) -> Search[Signed]:
         now = self._now()
@@ -91,6 +104,35 @@ class OAuthFileSource(LoadedCredential):
             refused=self._refused,
             remembered=self._document,
         )
+
+
+@asynccontextmanager
+async def _alone(path: Path | None) -> AsyncGenerator[None, None]:
+    """While the lock on this file is held. After a few seconds, and where there can be no lock, without it: better than no token."""
+    descriptor = None if path is None or sys.platform == "win32" else _opened(path)
+    if descriptor is None:
+        yield
+        return
+    import fcntl  # where there is one
+
+    try:
+        with trio.move_on_after(_LOCK_SECONDS):
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    await trio.sleep(_LOCK_EVERY)
+        yield
+    finally:
+        os.close(descriptor)  # and with it the lock
+
+
+def _opened(path: Path) -> int | None:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (OSError, ValueError):  # no such folder, not writable, no path at all
+        return None
 
 
 def oauth_file_source(
