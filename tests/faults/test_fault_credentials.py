@@ -5,8 +5,13 @@ from __future__ import annotations
 import datetime
 import email.utils
 import itertools
+import json
+import stat
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 import trio
@@ -16,8 +21,8 @@ import tercet
 from tercet.adapters.auth import Credential, Key
 from tercet.engine.runtime.credentials import LoadedCredential
 
-from .stage import Play, World, open_world
-from .wires import ELSEWHERE, END, answer, chat_event, chunk, failure, head, openai, sse
+from .stage import Play, World, open_world, read_request
+from .wires import ELSEWHERE, END, answer, chat_event, chunk, failure, head, openai, sse, whole
 
 NOW = 1_790_000_000.0
 GOOD = answer()
@@ -352,3 +357,78 @@ async def test_a_signature_that_is_wrong_by_any_clock_parks_the_key(autojump_clo
         assert (await ask(world, "birch:lorem")).provider == "birch"
         assert len(world.alder.requests) == 1
         assert world.manager.statistics()["alder"].outcomes["key"] == 1
+
+
+# -- C06: two processes, one sign-in -------------------------------------------------------------------------------------------
+
+CHILD = """
+import sys, trio, tercet
+from tercet.adapters.call import Origin
+from tercet.engine.runtime.searching import Searcher
+from tercet.engine.runtime.transport import SocketNetwork
+
+class Here:
+    async def connect(self, origin):
+        return await SocketNetwork().connect(Origin("http", "127.0.0.1", int(sys.argv[2])))
+
+async def main():
+    source = tercet.oauth_file_source("qwen-code", path=sys.argv[1], environ={}, searcher=Searcher(Here()))
+    for _ in range(20):
+        credential = await source.current()
+        print(credential.secret.reveal(), flush=True)
+
+trio.run(main)
+"""
+
+
+class RotatingEndpoint:
+    """Takes each refresh token once; the tokens it gives have ended when they arrive."""
+
+    def __init__(self) -> None:
+        self.valid = "refresh-0"
+        self.granted = 0
+        self.refused = 0
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        async with stream:
+            request = await read_request(stream, None)
+            assert request is not None
+            fields = dict(parse_qsl(request.partition(b"\r\n\r\n")[2].decode()))
+            if fields["refresh_token"] != self.valid:
+                self.refused += 1
+                await stream.send_all(whole({"error": "invalid_grant"}, 400))
+                return
+            self.granted += 1
+            self.valid = f"refresh-{self.granted}"
+            grant = {"access_token": f"access-{self.granted}", "refresh_token": self.valid, "expires_in": 1}
+            await stream.send_all(whole(grant))
+
+
+async def test_two_processes_do_not_use_up_each_others_refresh_token(tmp_path: Path) -> None:
+    path = tmp_path / "oauth_creds.json"
+    path.write_text(json.dumps({"access_token": "old", "refresh_token": "refresh-0", "expiry_date": 1000}))
+    endpoint = RotatingEndpoint()
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    printed: list[str] = []
+
+    async def child() -> None:
+        done = await trio.run_process(
+            [sys.executable, "-c", CHILD, str(path), str(port)],
+            capture_stdout=True,
+            cwd=Path(__file__).parent,
+        )
+        printed.extend(done.stdout.decode().split())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, endpoint.serve, [listener])
+        with trio.fail_after(60):
+            async with trio.open_nursery() as children:
+                children.start_soon(child)
+                children.start_soon(child)
+        nursery.cancel_scope.cancel()
+    assert (endpoint.granted, endpoint.refused) == (40, 0)
+    assert len(set(printed)) == 40
+    kept = json.loads(path.read_text())
+    assert kept["refresh_token"] == endpoint.valid
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
