@@ -275,7 +275,9 @@ def delta(index: int, kind: str, **more: Any) -> dict[str, Any]:
     return event("content_block_delta", index=index, delta={"type": kind, **more})
 
 
-def said(*content: Any, id: str = "msg", stop: str | None = None, **more: Any) -> dict[str, Any]:  # noqa: A002  # the API's own word
+def said(
+    *content: Any, id: str = "msg", stop: str | None = None, **more: Any
+) -> dict[str, Any]:  # the API's own word
     message = {
         "id": id,
         "type": "message",
