@@ -20,6 +20,8 @@ import trio.testing
 import tercet
 from tercet.adapters.auth import Credential, Key
 from tercet.engine.runtime.credentials import LoadedCredential
+from tercet.engine.runtime.searching import Searcher
+from tercet.testing import assert_nothing_left
 
 from .stage import Play, World, open_world, read_request
 from .wires import ELSEWHERE, END, answer, chat_event, chunk, failure, head, openai, sse, whole
@@ -373,6 +375,8 @@ class Here:
 
 async def main():
     source = tercet.oauth_file_source("qwen-code", path=sys.argv[1], environ={}, searcher=Searcher(Here()))
+    print("ready", flush=True)
+    await trio.to_thread.run_sync(sys.stdin.readline)
     for _ in range(20):
         credential = await source.current()
         print(credential.secret.reveal(), flush=True)
@@ -412,23 +416,119 @@ async def test_two_processes_do_not_use_up_each_others_refresh_token(tmp_path: P
     port = listener.socket.getsockname()[1]
     printed: list[str] = []
 
-    async def child() -> None:
-        done = await trio.run_process(
+    ready = [trio.Event(), trio.Event()]
+
+    async def child(number: int) -> None:
+        process = await trio.lowlevel.open_process(
             [sys.executable, "-c", CHILD, str(path), str(port)],
-            capture_stdout=True,
+            stdin=-1,
+            stdout=-1,
             cwd=Path(__file__).parent,
         )
-        printed.extend(done.stdout.decode().split())
+        assert process.stdin is not None
+        assert process.stdout is not None
+        async with process.stdin, process.stdout:
+            data = b""
+            while more := await process.stdout.receive_some():
+                data += more
+                if data == b"ready\n":
+                    ready[number].set()
+                    await ready[1 - number].wait()  # both begin at once
+                    await process.stdin.send_all(b"go\n")
+            assert await process.wait() == 0
+            printed.extend(data.decode().split()[1:])
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, endpoint.serve, [listener])
         with trio.fail_after(60):
             async with trio.open_nursery() as children:
-                children.start_soon(child)
-                children.start_soon(child)
+                children.start_soon(child, 0)
+                children.start_soon(child, 1)
         nursery.cancel_scope.cancel()
     assert (endpoint.granted, endpoint.refused) == (40, 0)
     assert len(set(printed)) == 40
     kept = json.loads(path.read_text())
     assert kept["refresh_token"] == endpoint.valid
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+# -- C08: sources that are broken ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "yes hush-output",
+        "echo hush-output",
+        "echo '{\"Version\": 7}'",
+        "exit 3",
+        "no-such-program-of-hush",
+        "printf '\\377\\376'",
+        'echo \'{"Version": 1, "AccessKeyId": 7}\'',
+    ],
+    ids=["endless", "no JSON", "version", "exit code", "no program", "no text", "no key"],
+)
+async def test_a_credential_process_that_is_broken_is_a_typed_error(
+    command: str, tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    """The next target answers, nothing is sent to the first, and what the program printed is not shown."""
+    (tmp_path / "config").write_text(f"[profile p]\nregion = us-east-1\ncredential_process = {command}\n")
+    environ = {
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+        "HOME": str(tmp_path),
+    }
+    source = tercet.aws_source(profile="p", environ=environ)
+    async with assert_nothing_left():
+        async with open_world(
+            "sockets",
+            mock_clock,
+            [answer("bedrock_converse")],
+            [answer(text=ELSEWHERE)],
+            wire="bedrock_converse",
+            credentials={"alder": source},
+        ) as world:
+            assert (await ask(world, "birch:lorem")).provider == "birch"
+            assert world.alder.connections == 0
+            with pytest.raises(tercet.TercetError) as caught:
+                await ask(world)
+            error = caught.value
+            assert isinstance(
+                error, tercet.AuthenticationError | tercet.ProtocolError | tercet.TransportError
+            )
+            assert "hush-output" not in f"{error!r}{error.facts()}{error.body}"
+            await world.assert_nothing_left()
+
+
+async def test_a_credential_process_that_hangs_is_left(autojump_clock: Any) -> None:
+    """Its time is bounded, also by the attempt's own clock."""
+    asked: list[float] = []
+
+    async def run_process(command: str, seconds: float) -> Any:
+        asked.append(seconds)
+        with trio.fail_after(seconds):
+            await trio.sleep_forever()
+
+    async def read(path: str) -> str:
+        await trio.lowlevel.checkpoint()
+        if path.endswith("config"):
+            return "[profile p]\nregion = us-east-1\ncredential_process = hang\n"
+        raise FileNotFoundError(2, "No such file")
+
+    searcher = Searcher(read=read, run_process=run_process)
+    source = tercet.aws_source(profile="p", environ={"HOME": "/h"}, searcher=searcher, wall=wall)
+    async with open_world(
+        "memory",
+        autojump_clock,
+        [answer("bedrock_converse")],
+        [answer(text=ELSEWHERE)],
+        wire="bedrock_converse",
+        credentials={"alder": source},
+        retry=tercet.RetryPolicy(max_attempts=1),
+    ) as world:
+        assert (await ask(world, "birch:lorem")).provider == "birch"
+        assert trio.current_time() <= 4  # the clock of the first content stands at three
+        assert asked
+        assert max(asked) <= 60
+        assert world.alder.connections == 0
+        await world.assert_nothing_left()
