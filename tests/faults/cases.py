@@ -115,13 +115,13 @@ class Case:
 class Entry:
     """A row's entry. ``tested_by``: ``test module::test function`` for what is no single request.
 
-    ``one_side``: why a row that names both sides of the first content has cases on one only.
+    ``left_out``: what of the row tercet has nothing for, and why.
     """
 
     cases: tuple[Case, ...] = ()
     tested_by: tuple[str, ...] = ()
     not_applicable: str = ""
-    one_side: str = ""
+    left_out: str = ""
 
 
 async def _ask(world: World, case: Case, *fallbacks: str) -> tuple[tercet.ChatResponse, Any]:

@@ -11,7 +11,11 @@ import tercet
 from tercet.testing import End
 
 from .cases import Case, Entry, fault, fine
-from .rows_network import REST, after, before
+from .plays import (
+    REST,
+    after,
+    before,
+)
 from .stage import AFTER_THE_FIRST_TOKEN, Scene
 from .wires import CHUNKED, END, answer, chunk, failure, head, openai, whole, whole_answer
 
@@ -301,7 +305,7 @@ ROWS: dict[str, Entry] = {
                 expect=fine(kept=False),
             ),
         ),
-        one_side="GOAWAY is a frame of HTTP/2, which tercet does not speak",
+        left_out="GOAWAY is a frame of HTTP/2, which tercet does not speak",
     ),
     "N39": Entry(
         cases=tuple(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tercet.codecs.framing.eventstream import encode_message
@@ -250,8 +249,3 @@ def whole_answer(text: str = WHOLE_TEXT) -> dict[str, Any]:
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
         "usage": _USAGE,
     }
-
-
-def split_everywhere(data: bytes) -> Iterable[Sequence[bytes]]:
-    """Every way to cut ``data`` in two."""
-    return ((data[:at], data[at:]) for at in range(1, len(data)))

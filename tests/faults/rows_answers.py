@@ -1,28 +1,33 @@
-"""Rows P: what providers answer."""
+"""Rows P10 to P29: what else providers answer."""
 
 from __future__ import annotations
 
-import email.utils
 from typing import Any
 
 import tercet
 
-from .cases import Case, Entry, Expect, fault, fine
-from .rows_network import after, before
-from .rows_streams import said
-from .stage import AFTER_THE_FIRST_TOKEN
+from .cases import Entry, fault, fine
+from .plays import (
+    PAGE,
+    after,
+    before,
+    error_event,
+    of,
+    parked,
+    said,
+    spoken,
+    status,
+)
 from .wires import (
     END,
     WHOLE_TEXT,
     anthropic,
     chat_event,
     chunk,
-    failure,
     gemini_event,
     head,
     openai,
     sse,
-    stream_head,
     whole,
     whole_answer,
 )
@@ -31,84 +36,6 @@ __all__ = ["ROWS"]
 
 RateLimit = tercet.RateLimitError
 Quota = tercet.QuotaExceededError
-NOW = 1_790_000_000.0  # 2026-09-21T14:13:20Z
-_FROZEN = {"wall": lambda: NOW}
-
-
-def status(
-    name: str,
-    number: int,
-    expect: Expect,
-    *headers: str,
-    body: Any = None,
-    ways: tuple[str, ...] = ("stream", "whole"),
-    **more: Any,
-) -> tuple[Case, ...]:
-    """An error answer, to a stream and to a whole request."""
-    return tuple(
-        before(f"{name}, {way}", failure(number, body, *headers), way=way, expect=expect, **more)
-        for way in ways
-    )
-
-
-def throttled(
-    name: str, *headers: str, after: float | None, body: Any = None, **more: Any
-) -> tuple[Case, ...]:
-    """A 429 that asks for ``after`` seconds."""
-    # (an idle connection is kept for 30 s)
-    expect = {"signal": "throttled", "kept": None, "facts": {"status": 429, "retry_after": after}}
-    options = {name: more.pop(name) for name in ("wire", "settings", "why") if name in more}
-    return status(
-        name, 429, fault(RateLimit, **expect, **more), *headers, body=body, ways=("stream",), **options
-    )
-
-
-def _date(seconds: float) -> str:
-    return email.utils.formatdate(NOW + seconds, usegmt=True)
-
-
-_HTML = b"<!doctype html><title>429</title>429 Too Many Requests"
-_OWN = {
-    "after": None,
-    "wait": (0.4, 2.5),
-}  # full jitter: half of the first bound of a second, or what the learned rate asks for
-
-
-def _google(
-    status_word: str, code: int, message: str = "It is so.", *details: dict[str, Any]
-) -> dict[str, Any]:
-    return {"error": {"code": code, "status": status_word, "message": message, "details": list(details)}}
-
-
-def _of(code: str | int | None, message: str = "It is so.", **more: Any) -> dict[str, Any]:
-    return {"error": {"message": message, "code": code, **more}}
-
-
-def _key(
-    name: str, number: int, body: Any, error: type[tercet.TercetError] = Quota, *headers: str, **more: Any
-) -> tuple[Case, ...]:
-    """An answer that means: not with this key."""
-    expect = fault(error, again=0, signal="key", kept=None, at_once=True, facts={"status": number})
-    return status(name, number, expect, *headers, body=body, ways=("stream",), **more)
-
-
-def _event(name: str, error: type[tercet.TercetError], event: bytes, **expect: Any) -> tuple[Case, ...]:
-    """An error event inside a 200, before the first content and after it."""
-    outcome = fault(error, **{"kept": None, **expect})
-    return (said(name, event, outcome), after(name, chunk(event) + END, expect=outcome))
-
-
-def spoken(wire: str, name: str, *events: bytes, expect: Expect, first: bytes = b"", why: str = "") -> Case:
-    """A streamed answer of another wire; ``first`` is what the client has before the rest comes."""
-    begin = (stream_head(wire) + chunk(first), AFTER_THE_FIRST_TOKEN) if first else (stream_head(wire),)
-    return Case(
-        name=name,
-        when="after" if first else "before",
-        wire=wire,
-        play=(*begin, chunk(b"".join(events)) + END),
-        expect=expect,
-        why=why,
-    )
 
 
 _SCREENED = {
@@ -138,244 +65,6 @@ def _delta(**fields: Any) -> dict[str, Any]:
 
 
 ROWS: dict[str, Entry] = {
-    "P01": Entry(
-        cases=(
-            *throttled("a second", "retry-after: 1", after=1.0, wait=(1.0, 1.5)),
-            *throttled(
-                "30 s: the next target does not wait for it",
-                "retry-after: 30",
-                after=30.0,
-                wait=(30.0, 31.0),
-                at_once=True,
-            ),
-            *throttled("120 s: more than the cap", "retry-after: 120", after=120.0, again=0, at_once=True),
-        ),
-        tested_by=("test_fault_waiting::test_a_wait_that_does_not_fit_the_deadline_is_not_begun",),
-    ),
-    "P02": Entry(
-        cases=(
-            *throttled(
-                "IMF-fixdate", f"retry-after: {_date(2)}", after=2.0, wait=(2.0, 2.5), settings=_FROZEN
-            ),
-            *throttled(
-                "RFC 850",
-                "retry-after: Monday, 21-Sep-26 14:13:23 GMT",
-                after=3.0,
-                wait=(3.0, 3.5),
-                settings=_FROZEN,
-            ),
-            *throttled(
-                "asctime",
-                "retry-after: Mon Sep 21 14:13:24 2026",
-                after=4.0,
-                wait=(4.0, 4.5),
-                settings=_FROZEN,
-            ),
-            *throttled("past", f"retry-after: {_date(-60)}", settings=_FROZEN, **_OWN),
-            *throttled("rubbish", "retry-after: next Tuesday or so", **_OWN),
-            *throttled(
-                "by the provider's own clock",
-                f"date: {_date(3600)}",
-                f"retry-after: {_date(3602)}",
-                after=2.0,
-                settings=_FROZEN,
-            ),
-        ),
-        tested_by=("test_fault_vectors::test_no_date_of_the_corpus_makes_a_wait_without_end",),
-    ),
-    "P03": Entry(
-        cases=(
-            *throttled(
-                "retry-after-ms", "retry-after-ms: 1500", "retry-after: 2", after=1.5, wait=(1.5, 2.0)
-            ),
-            *throttled(
-                "1m26.4s",
-                "x-ratelimit-remaining-tokens: 0",
-                "x-ratelimit-reset-tokens: 1m26.4s",
-                after=None,
-                wait=(86.0, 88.0),
-            ),
-            *throttled(
-                "825ms",
-                "x-ratelimit-remaining-requests: 0",
-                "x-ratelimit-reset-requests: 825ms",
-                after=None,
-                wait=(0.8, 1.5),
-            ),
-            *throttled(
-                "the longer of two exhausted windows",
-                "x-ratelimit-remaining-requests: 0",
-                "x-ratelimit-reset-requests: 2s",
-                "x-ratelimit-remaining-tokens: 0",
-                "x-ratelimit-reset-tokens: 7s",
-                after=None,
-                wait=(7.0, 8.0),
-            ),
-            *throttled(
-                "an epoch",
-                "x-ratelimit-remaining: 0",
-                f"x-ratelimit-reset: {int(NOW) + 9}",
-                after=None,
-                wait=(9.0, 10.0),
-                settings=_FROZEN,
-            ),
-            *throttled(
-                "RFC 3339",
-                "anthropic-ratelimit-requests-remaining: 0",
-                "anthropic-ratelimit-requests-reset: 2026-09-21T14:13:31Z",
-                after=None,
-                wait=(11.0, 12.0),
-                settings=_FROZEN,
-            ),
-            *throttled(
-                "float seconds",
-                "x-ratelimit-remaining-requests-minute: 0",
-                "x-ratelimit-reset-requests-minute: 3.25",
-                after=None,
-                wait=(3.2, 4.0),
-            ),
-        ),
-    ),
-    "P04": Entry(
-        cases=(
-            *throttled(
-                "RetryInfo",
-                after=34.07,
-                wait=(34.0, 35.0),
-                wire="gemini",
-                body=_google(
-                    "RESOURCE_EXHAUSTED",
-                    429,
-                    "Slow down.",
-                    {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"},
-                ),
-                at_once=True,
-            ),
-            *throttled(
-                "an array around the error",
-                after=2.0,
-                wait=(2.0, 2.5),
-                wire="gemini",
-                body=[
-                    _google(
-                        "RESOURCE_EXHAUSTED",
-                        429,
-                        "Slow down.",
-                        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "2s"},
-                    )
-                ],
-            ),
-        )
-    ),
-    "P05": Entry(
-        cases=throttled(
-            "in the text",
-            after=5.289,
-            wait=(5.2, 6.0),
-            body=_of(
-                "rate_limit_exceeded",
-                "Rate limit reached for model `x`. Please try again in 5.289s. Visit https://x.test.",
-            ),
-            at_once=True,
-        )
-    ),
-    "P06": Entry(
-        cases=(
-            *throttled("no hint", **_OWN),
-            *throttled("a page", "content-type: text/html", body=_HTML, **_OWN),
-        ),
-        tested_by=("test_fault_waiting::test_a_throttled_provider_is_asked_by_half_as_many",),
-    ),
-    "P07": Entry(
-        cases=tuple(
-            case
-            for value in (
-                "0",
-                "-1",
-                "inf",
-                "nan",
-                "1e999",
-                "1_000",
-                "\u0663\u0660",
-                "315360000000",
-                "",
-                "1,,",
-                "soon",
-            )
-            for case in throttled(
-                repr(value),
-                "retry-after: " + value.encode().decode("latin-1"),
-                **(_OWN if value != "1,," else {"after": 1.0}),
-            )
-        )
-        + throttled("10 years", "retry-after: 315360000", **_OWN)
-        + throttled(
-            "a year less a day: more than the cap",
-            f"retry-after: {364 * 86400}",
-            after=364 * 86400.0,
-            again=0,
-            at_once=True,
-        ),
-    ),
-    "P08": Entry(
-        cases=(
-            before(
-                "streamed",
-                head(200, "content-type: text/event-stream", "retry-after: 30") + chunk(openai.all) + END,
-                expect=fine(),
-            ),
-            before("whole", whole(whole_answer(), 200, "retry-after: 30"), way="whole", expect=fine()),
-        )
-    ),
-    "P09": Entry(
-        cases=(
-            *_key(
-                "429 insufficient_quota", 429, _of("insufficient_quota", "You exceeded your current quota.")
-            ),
-            *_key("402", 402, _of(None, "Payment required.")),
-            *_key("Z.ai 1113", 429, _of("1113", "Your account is in arrears.")),
-            *_key("Z.ai 1308", 429, _of("1308", "Usage limit reached for 5 hours.")),
-            *_key(
-                "Gemini's daily quota",
-                429,
-                _google(
-                    "RESOURCE_EXHAUSTED",
-                    429,
-                    "Quota exceeded.",
-                    {
-                        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-                        "violations": [{"quotaId": "GenerateRequestsPerDayPerProject"}],
-                    },
-                ),
-                wire="gemini",
-            ),
-            *_key(
-                "a subscription's limit",
-                429,
-                {
-                    "type": "error",
-                    "error": {
-                        "type": "rate_limit_error",
-                        "message": "This request would exceed your account's rate limit.",
-                    },
-                },
-                Quota,
-                "anthropic-ratelimit-unified-status: rejected",
-                f"anthropic-ratelimit-unified-reset: {int(NOW) + 7200}",
-                "retry-after: 7200",
-                wire="anthropic",
-                settings=_FROZEN,
-            ),
-            *_event(
-                "in the stream",
-                Quota,
-                sse(_of("insufficient_quota", "You exceeded your current quota.", type="insufficient_quota")),
-                again=0,
-                signal="key",
-            ),
-        ),
-        tested_by=("test_fault_waiting::test_a_key_without_quota_is_left_alone_until_it_has_some",),
-    ),
     "P10": Entry(
         cases=(
             *status(
@@ -403,7 +92,7 @@ ROWS: dict[str, Entry] = {
                 "503 that says overloaded",
                 503,
                 fault(tercet.OverloadedError, signal="throttled", kept=True),
-                body=_of("overloaded", "The model is overloaded."),
+                body=of("overloaded", "The model is overloaded."),
                 why=_BOTH,
             ),
             *status("503 alone", 503, fault(tercet.OverloadedError, kept=True)),
@@ -411,20 +100,20 @@ ROWS: dict[str, Entry] = {
                 "429 engine_overloaded_error",
                 429,
                 fault(tercet.OverloadedError, signal="throttled", kept=True),
-                body=_of(None, "The engine is overloaded.", type="engine_overloaded_error"),
+                body=of(None, "The engine is overloaded.", type="engine_overloaded_error"),
                 why=_BOTH,
             ),
             *status(
                 "Z.ai 1305",
                 429,
                 fault(RateLimit, signal="throttled", kept=True),
-                body=_of("1305", "Rate limit triggered."),
+                body=of("1305", "Rate limit triggered."),
                 why=_BOTH,
             ),
-            *_event(
+            *error_event(
                 "engine overloaded",
                 tercet.OverloadedError,
-                sse(_of("engine_overloaded_error", "The engine is overloaded.")),
+                sse(of("engine_overloaded_error", "The engine is overloaded.")),
                 signal="throttled",
             ),
         ),
@@ -470,7 +159,7 @@ ROWS: dict[str, Entry] = {
                     number,
                     fault(tercet.ServerError, kept=True),
                     "content-type: text/html",
-                    body=_HTML,
+                    body=PAGE,
                 ),
             )
         )
@@ -508,31 +197,31 @@ ROWS: dict[str, Entry] = {
                 "400",
                 400,
                 fault(tercet.ContextLengthError, **_REFUSED),
-                body=_of("context_length_exceeded", _TOO_LONG),
+                body=of("context_length_exceeded", _TOO_LONG),
                 why=_LIMITS,
             ),
             *status(
                 "413",
                 413,
                 fault(tercet.ContextLengthError, **_REFUSED),
-                body=_of(None, "prompt is too long: 9000 tokens > 8192 maximum"),
+                body=of(None, "prompt is too long: 9000 tokens > 8192 maximum"),
                 why=_LIMITS,
             ),
             *status(
                 "Moonshot's words",
                 400,
                 fault(tercet.ContextLengthError, **_REFUSED),
-                body=_of(
+                body=of(
                     None,
                     "Invalid request: Your request exceeded model token limit: 8192",
                     type="invalid_request_error",
                 ),
                 ways=("stream",),
             ),
-            *_event(
+            *error_event(
                 "in the stream",
                 tercet.ContextLengthError,
-                sse(_of("CONTEXT_LENGTH_EXCEEDED", "Context length exceeded")),
+                sse(of("CONTEXT_LENGTH_EXCEEDED", "Context length exceeded")),
                 **_REFUSED,
             ),
         ),
@@ -544,7 +233,7 @@ ROWS: dict[str, Entry] = {
                 "400",
                 400,
                 fault(tercet.BadRequestError, **_REFUSED),
-                body=_of(None, "no such field", type="invalid_request_error"),
+                body=of(None, "no such field", type="invalid_request_error"),
             ),
             *status(
                 "422",
@@ -559,18 +248,18 @@ ROWS: dict[str, Entry] = {
             "404",
             404,
             fault(tercet.NotFoundError, again=0, signal="rejected", kept=None, at_once=True),
-            body=_of("model_not_found", "The model `x` does not exist."),
+            body=of("model_not_found", "The model `x` does not exist."),
         )
     ),
     "P19": Entry(
         cases=(
-            *_key(
+            *parked(
                 "401",
                 401,
-                _of("invalid_api_key", "Incorrect API key provided: sk-alder-key-123456."),
+                of("invalid_api_key", "Incorrect API key provided: sk-alder-key-123456."),
                 tercet.AuthenticationError,
             ),
-            *_key("403", 403, _of(None, "You may not."), tercet.PermissionDeniedError),
+            *parked("403", 403, of(None, "You may not."), tercet.PermissionDeniedError),
         ),
         tested_by=(
             "test_fault_credentials::test_a_refused_credential_is_renewed_once",
@@ -622,12 +311,12 @@ ROWS: dict[str, Entry] = {
     ),
     "P21": Entry(
         cases=(
-            *_event("429", RateLimit, sse(_of(429, "Rate limit exceeded")), signal="throttled"),
-            *_event(
+            *error_event("429", RateLimit, sse(of(429, "Rate limit exceeded")), signal="throttled"),
+            *error_event(
                 "502, with the provider's own words",
                 tercet.ServerError,
                 sse(
-                    _of(
+                    of(
                         502,
                         "Provider returned error",
                         metadata={"provider_name": "X", "raw": "upstream reset"},
@@ -635,8 +324,8 @@ ROWS: dict[str, Entry] = {
                 ),
                 message="upstream reset",
             ),
-            *_event("402", Quota, sse(_of(402, "Insufficient credits")), again=0, signal="key"),
-            *_event("400", tercet.BadRequestError, sse(_of(400, "Provider returned error")), **_REFUSED),
+            *error_event("402", Quota, sse(of(402, "Insufficient credits")), again=0, signal="key"),
+            *error_event("400", tercet.BadRequestError, sse(of(400, "Provider returned error")), **_REFUSED),
         ),
     ),
     "P22": Entry(
@@ -644,7 +333,7 @@ ROWS: dict[str, Entry] = {
             *(
                 before(
                     f"a gateway's error, {way}",
-                    whole(_of("rate_limit_exceeded", "Slow down.")),
+                    whole(of("rate_limit_exceeded", "Slow down.")),
                     way=way,
                     expect=fault(RateLimit, signal="throttled", kept=True),
                 )
@@ -653,7 +342,7 @@ ROWS: dict[str, Entry] = {
             *(
                 before(
                     f"a numeric code, {way}",
-                    whole(_of(502, "upstream")),
+                    whole(of(502, "upstream")),
                     way=way,
                     expect=fault(tercet.ServerError, kept=True),
                 )
@@ -791,6 +480,7 @@ ROWS: dict[str, Entry] = {
         tested_by=("test_fault_answers::test_arguments_that_are_no_json_are_given_as_they_came",),
     ),
     "P26": Entry(
+        left_out="the provider's own id is not kept beside the one made for a second call",
         tested_by=(
             "test_fault_answers::test_calls_that_share_an_index_stay_apart",
             "test_fault_answers::test_calls_without_an_id_get_one",
@@ -831,6 +521,7 @@ ROWS: dict[str, Entry] = {
         ),
     ),
     "P29": Entry(
+        left_out="a counter of second ends",
         cases=(
             said("[DONE] twice", openai.all + openai.done, fine()),
             said("text behind [DONE]", openai.all + openai.first, fine()),
