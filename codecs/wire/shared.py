@@ -27,6 +27,7 @@ from ..vocabulary import (
     RateLimitError,
     ServerError,
 )
+from .masking import masked
 from .surrogates import whole_text
 
 __all__ = [
@@ -189,18 +190,6 @@ def is_context_overflow(message: str) -> bool:
     an error without a status): 5xx texts mention context, too.
     """
     return _OVERFLOW.search(message) is not None
-
-
-_SECRET = re.compile(
-    r"\b(Bearer\s+)[^\s\"']{6,}"
-    r"|\b((?:sk|gsk|xai|pplx|csk|hf|fw|rk|pk|nvapi|AIza|ya29|AKIA|ASIA)[-_.]?)[A-Za-z0-9_\-*.]{10,}"
-    r"|([?&](?:key|api[-_]?key|token)=)[^&\s\"']+"
-)
-
-
-def masked(text: str) -> str:
-    """The text with everything that looks like a key cut out: error messages echo what was sent ("Incorrect API key: ...")."""
-    return _SECRET.sub(lambda found: (found[1] or found[2] or found[3] or "") + "***", text)
 
 
 _REQUEST_IDS = (

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..vocabulary import ProtocolError
+from .masking import masked
 
 __all__ = ["SurrogateJoiner", "decode_lenient", "whole_text"]
 
@@ -93,7 +94,9 @@ def _decode_again(decoder: msgspec.json.Decoder[T], data: bytes, refusal: Except
             return _convert(decoder, json.loads(text))
     except (ValueError, RecursionError) as again:  # both libraries' decode errors are ValueErrors
         cause = again
-    raise ProtocolError(f"not the JSON that was expected ({cause}): {text[:200]!r}") from refusal
+    raise ProtocolError(
+        f"not the JSON that was expected ({cause}): {masked(text[:300])[:200]!r}"
+    ) from refusal
 
 
 def _convert(decoder: msgspec.json.Decoder[T], value: Any) -> T:
