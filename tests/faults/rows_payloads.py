@@ -255,6 +255,11 @@ ROWS: dict[str, Entry] = {
     "S19": Entry(
         cases=(
             *both(
+                "JSON cut, with a key in it",
+                b'data: {"choices":[{"delta":{"content":"your key is sk-alder-key-123456\n\n',
+                expect=lambda **more: fault(Nonsense, again=1, kept=None, message="sk-\\*\\*\\*", **more),
+            ),
+            *both(
                 "JSON cut",
                 b'data: {"choices":[{"ind\n\n',
                 expect=lambda **more: fault(Nonsense, again=1, kept=None, **more),
