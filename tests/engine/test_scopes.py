@@ -68,7 +68,8 @@ async def test_exhaustion_cancels_the_siblings(open_world: Any, autojump_clock: 
                 await world.manager.chat(ask("Hi"))
                 ended.append("the last one")
                 await trio.sleep_forever()
-        assert ended == ["the last one", *["cancelled"] * 3]
+        # all in one tick, in whatever order trio runs the tasks: what is promised is that each of them happens
+        assert sorted(ended) == [*["cancelled"] * 3, "the last one"]
         assert trio.current_time() - started < 1
         assert scope.snapshot().reserved_tokens == 0
         assert world.fleet.network.open_connections <= 1
