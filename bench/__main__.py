@@ -1,7 +1,8 @@
-"""``python -m bench setup | run [SUITE ...] | gate``: what tercet costs, beside its peers.
+"""``python -m bench setup | run [SUITE ...] | report | gate``: what tercet costs, beside its peers.
 
 - ``setup`` makes the peers' environments (``bench/.venvs``) from their lock files (``bench/peers``);
 - ``run`` measures: all suites, or those named; with all of them it writes ``results.json`` and ``RESULTS.md``;
+- ``report`` writes ``RESULTS.md`` again from ``results.json``;
 - ``gate`` counts instructions and compares them with ``gates.json``.
 
 Method. Cases that are compared run in turns (A B C, A B C, ...), so that a machine that slows down slows all of them; the figure is the
@@ -46,6 +47,7 @@ def main() -> int:
     run.add_argument("suite", nargs="*", choices=[*SUITES, []], help="which suites (default: all)")
     run.add_argument("--rounds", type=int, default=7, help="rounds of each comparison (default: 7)")
     run.add_argument("--write", action="store_true", help="write the results of single suites, too")
+    commands.add_parser("report", help="write RESULTS.md again")
     gates = commands.add_parser("gate", help="count instructions")
     gates.add_argument("--update", action="store_true", help="write gates.json")
     options = parser.parse_args()
@@ -54,6 +56,9 @@ def main() -> int:
             return peers.setup()
         case "gate":
             return gate.gate(update=options.update)
+        case "report":
+            report.again()
+            return 0
         case _:
             return _run(options.suite, options.rounds, write=options.write or not options.suite)
 

@@ -81,7 +81,7 @@ def run() -> list[Figure]:
     trio.run(main)
     values = sorted(seconds * 1000 for seconds in network.watch.found)
     low, high = interval(values)
-    note = f"{len(values)} cuts, a kept connection to the next provider"
+    note = f"{len(values)} cuts over a pair of sockets; the next provider's connection is a kept one, connecting is not in it"
     middle = values[len(values) // 2]
     label = "CPU from a cut to the next attempt's request"
     return [Figure("resume", label, middle, "ms", low, high, note=note, rounds=values)]
